@@ -1,0 +1,348 @@
+//! The data of a session: a JSON object, kept as text.
+//!
+//! A key's value stays raw text until somebody reads that key, and is text again as soon as it is written: what a request
+//! does not touch costs it nothing. An index says where the top-level members stand; deeper levels are found by walking.
+
+mod path;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+pub use path::Path;
+pub(crate) use path::{OwnedPath, Segments};
+
+use crate::error::{ErrorKind, SessionError};
+use crate::policy::Limits;
+
+/// A JSON object in its canonical form: compact on the top level, each key once and escaped in one way only.
+#[derive(Clone)]
+pub(crate) struct Data {
+    text: String,
+    members: Vec<Member>,
+}
+
+/// Where a member stands in the text: `"key":value`.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// The key's first character, behind its quote.
+    key: u32,
+    /// The value's first character; quote and colon stand between it and the key.
+    value: u32,
+    end: u32,
+}
+
+impl Member {
+    fn key(self) -> Range<usize> {
+        self.key as usize..self.value as usize - 2
+    }
+
+    fn value(self) -> Range<usize> {
+        self.value as usize..self.end as usize
+    }
+}
+
+impl fmt::Debug for Data {
+    /// Shows the size and no value: they are the application's secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Data({} bytes)", self.text.len())
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { text: "{}".into(), members: Vec::new() }
+    }
+}
+
+impl Data {
+    /// Reads the text of a JSON object, in whatever form it comes. Of equal keys the last one counts.
+    pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
+        if text.len() > MAX_TEXT {
+            return Err(serde_json::Error::custom("more than 2 GiB of session data"));
+        }
+        let Object(members) = serde_json::from_str(text)?;
+        let mut data = Self { text: String::with_capacity(text.len()), members: Vec::with_capacity(members.len()) };
+        data.text.push_str("{}");
+        for (key, value) in members {
+            let key = canonical_key(key)?;
+            match data.position(&key) {
+                Some(index) => data.replace(index, value.get()),
+                None => data.append(&key, value.get()),
+            }
+        }
+        Ok(data)
+    }
+
+    /// The whole object as JSON text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The keys of the top level, in the order in which they were first written.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.members.iter().map(|member| unescape(&self.text[member.key()]))
+    }
+
+    /// The raw JSON text at a path.
+    pub(crate) fn get(&self, path: Segments<'_>) -> Result<Option<&str>, SessionError> {
+        let mut segments = path;
+        let first = segments.first()?;
+        let Some(index) = self.position(&escape(first)) else {
+            return segments.check().map(|()| None);
+        };
+        let mut value = &self.text[self.members[index].value()];
+        while let Some(segment) = segments.next_checked()? {
+            match member_of(value, segment)? {
+                Some(inner) => value = inner,
+                None => return segments.check().map(|()| None),
+            }
+        }
+        Ok(Some(value))
+    }
+
+    /// Puts raw JSON text at a path and makes the objects that lead there. On an error nothing has changed.
+    pub(crate) fn set(&mut self, path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
+        check_depth(path, value, limits)?;
+        self.put(path, value, limits)
+    }
+
+    fn put(&mut self, path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
+        let mut rest = path;
+        let key = escape(rest.first()?);
+        let position = self.position(&key);
+        let value = if rest.is_empty() {
+            Cow::Borrowed(value)
+        } else {
+            let mut inner = match position {
+                Some(index) => self.object_at(index)?,
+                None => Self::default(),
+            };
+            inner.put(rest, value, limits)?;
+            Cow::Owned(inner.text)
+        };
+        let (gone, come) = match position {
+            Some(index) => (self.members[index].value().len(), value.len()),
+            None => (0, key.len() + value.len() + r#","":"#.len()),
+        };
+        check_size(self.text.len() - gone + come, limits)?;
+        match position {
+            Some(index) => self.replace(index, &value),
+            None => self.append(&key, &value),
+        }
+        Ok(())
+    }
+
+    /// Takes away what stands at a path. Whether anything did.
+    pub(crate) fn remove(&mut self, path: Segments<'_>) -> Result<bool, SessionError> {
+        let mut rest = path;
+        let Some(index) = self.position(&escape(rest.first()?)) else {
+            return rest.check().map(|()| false);
+        };
+        if rest.is_empty() {
+            self.delete(index);
+            return Ok(true);
+        }
+        let mut inner = self.object_at(index)?;
+        let removed = inner.remove(rest)?;
+        if removed {
+            self.replace(index, &inner.text);
+        }
+        Ok(removed)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn position(&self, escaped: &str) -> Option<usize> {
+        self.members.iter().position(|member| &self.text[member.key()] == escaped)
+    }
+
+    fn object_at(&self, index: usize) -> Result<Self, SessionError> {
+        Self::parse(&self.text[self.members[index].value()]).map_err(|_| not_an_object())
+    }
+
+    fn append(&mut self, escaped: &str, value: &str) {
+        self.text.pop();
+        if !self.members.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push('"');
+        let key = offset(self.text.len());
+        self.text.push_str(escaped);
+        self.text.push_str("\":");
+        let start = offset(self.text.len());
+        self.text.push_str(value);
+        let end = offset(self.text.len());
+        self.text.push('}');
+        self.members.push(Member { key, value: start, end });
+    }
+
+    fn replace(&mut self, index: usize, value: &str) {
+        let old = self.members[index].value();
+        self.text.replace_range(old.clone(), value);
+        self.members[index].end = offset(old.start + value.len());
+        let shift = |place: &mut u32| *place = offset(*place as usize + value.len() - old.len());
+        for member in &mut self.members[index + 1..] {
+            shift(&mut member.key);
+            shift(&mut member.value);
+            shift(&mut member.end);
+        }
+    }
+
+    fn delete(&mut self, index: usize) {
+        let member = self.members.remove(index);
+        let (mut start, mut end) = (member.key as usize - 1, member.end as usize);
+        // One comma goes too: the one behind, or, for the last member, the one in front.
+        if index < self.members.len() {
+            end += 1;
+        } else if index > 0 {
+            start -= 1;
+        }
+        self.text.replace_range(start..end, "");
+        let gone = offset(end - start);
+        for member in &mut self.members[index..] {
+            member.key -= gone;
+            member.value -= gone;
+            member.end -= gone;
+        }
+    }
+}
+
+fn check_size(size: usize, limits: &Limits) -> Result<(), SessionError> {
+    let limit = limits.max_data_bytes();
+    if size <= limit {
+        return Ok(());
+    }
+    Err(SessionError::new(
+        ErrorKind::TooLarge,
+        format!(
+            "the session's data would take {size} bytes, more than the {limit} of Limits::data_bytes; \
+             keep large things in a database and their key in the session"
+        ),
+    ))
+}
+
+fn check_depth(path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
+    let (depth, limit) = (path.len() + depth_of(value), limits.max_depth());
+    if depth <= limit {
+        return Ok(());
+    }
+    Err(SessionError::new(
+        ErrorKind::TooDeep,
+        format!("the session's data would be nested {depth} levels deep, more than the {limit} of Limits::depth"),
+    ))
+}
+
+/// How deep JSON text is nested: 0 for a number, 1 for `{}`, 2 for `{"a":[]}`.
+fn depth_of(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Offsets are kept in 32 bits. Twice this and a bit is the most that one change can make of data that were read.
+const MAX_TEXT: usize = 1 << 31;
+
+fn offset(place: usize) -> u32 {
+    u32::try_from(place).expect("session data stay below 4 GiB: reading stops at 2 GiB, Limits at 1 GiB")
+}
+
+/// A key as it stands between the quotes of canonical JSON.
+fn escape(key: &str) -> Cow<'_, str> {
+    if key.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        return Cow::Borrowed(key);
+    }
+    let quoted = serde_json::Value::from(key).to_string();
+    Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
+}
+
+fn unescape(escaped: &str) -> Cow<'_, str> {
+    if !escaped.contains('\\') {
+        return Cow::Borrowed(escaped);
+    }
+    let text = serde_json::from_str(&format!("\"{escaped}\""));
+    Cow::Owned(text.expect("keys in canonical data are valid JSON strings"))
+}
+
+fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
+    let quoted = raw.get();
+    let inner = &quoted[1..quoted.len() - 1];
+    if inner.contains('\\') {
+        let key: String = serde_json::from_str(quoted)?;
+        return Ok(Cow::Owned(escape(&key).into_owned()));
+    }
+    Ok(Cow::Borrowed(inner))
+}
+
+/// The raw value of one member of an object that is not indexed.
+fn member_of<'a>(object: &'a str, key: &str) -> Result<Option<&'a str>, SessionError> {
+    let Object(members) = serde_json::from_str(object).map_err(|_| not_an_object())?;
+    let escaped = escape(key);
+    let of_that_key = |(name, _): &&(&'a RawValue, &'a RawValue)| canonical_key(name).is_ok_and(|name| name == escaped);
+    Ok(members.iter().rfind(of_that_key).map(|(_, value)| value.get()))
+}
+
+fn not_an_object() -> SessionError {
+    SessionError::new(
+        ErrorKind::NotAnObject,
+        "the path leads through a value that is not an object; nothing was overwritten: \
+         remove that value first, or choose another path",
+    )
+}
+
+/// The members of an object, neither keys nor values decoded.
+struct Object<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                    if !key.get().starts_with('"') {
+                        return Err(A::Error::custom("a key is not a string"));
+                    }
+                    members.push((key, value));
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests;

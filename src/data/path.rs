@@ -1,0 +1,146 @@
+//! How a place in the data is named.
+
+use crate::error::{ErrorKind, SessionError};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Names a place in a session's data.
+///
+/// Text is split at its dots: `"account.current_user_id"` is the member `current_user_id` of the object `account`.
+/// A key that holds a dot itself is named by its segments: `["hosts", "example.org"]`. No segment may be empty
+/// ([`ErrorKind::InvalidPath`]).
+///
+/// ```
+/// # use cloakroom::{MemoryStore, SessionError, SessionManager};
+/// # async fn run() -> Result<(), SessionError> {
+/// # let session = SessionManager::new(MemoryStore::new()).create();
+/// session.insert("account.current_user_id", 7)?;
+/// session.insert(["hosts", "example.org"], "10.0.0.1")?;
+///
+/// assert_eq!(session.get("account.current_user_id")?, Some(7));
+/// assert!(session.contains("account")?);
+/// assert_eq!(session.get(["hosts", "example.org"])?, Some("10.0.0.1".to_owned()));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
+/// ```
+pub trait Path: sealed::Sealed {
+    #[doc(hidden)]
+    fn segments(&self) -> Segments<'_>;
+}
+
+macro_rules! dotted {
+    ($($text:ty),*) => {$(
+        impl sealed::Sealed for $text {}
+        impl Path for $text {
+            fn segments(&self) -> Segments<'_> {
+                Segments(Rest::Dotted(Some(self)))
+            }
+        }
+    )*};
+}
+
+dotted!(&str, String, &String);
+
+impl<const N: usize> sealed::Sealed for [&str; N] {}
+impl<const N: usize> Path for [&str; N] {
+    fn segments(&self) -> Segments<'_> {
+        Segments(Rest::Listed(self))
+    }
+}
+
+impl sealed::Sealed for &[&str] {}
+impl Path for &[&str] {
+    fn segments(&self) -> Segments<'_> {
+        Segments(Rest::Listed(self))
+    }
+}
+
+/// The segments of a path that are still ahead.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Segments<'a>(Rest<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Rest<'a> {
+    Dotted(Option<&'a str>),
+    Listed(&'a [&'a str]),
+    Owned(&'a [Box<str>]),
+}
+
+impl<'a> Segments<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.0, Rest::Dotted(None) | Rest::Listed([]) | Rest::Owned([]))
+    }
+
+    /// The first segment, which every path has.
+    pub(crate) fn first(&mut self) -> Result<&'a str, SessionError> {
+        self.next_checked()?.ok_or_else(invalid)
+    }
+
+    pub(crate) fn next_checked(&mut self) -> Result<Option<&'a str>, SessionError> {
+        match self.advance() {
+            Some("") => Err(invalid()),
+            segment => Ok(segment),
+        }
+    }
+
+    /// Whether the rest of the path is well formed, for callers that have no use for it.
+    pub(crate) fn check(mut self) -> Result<(), SessionError> {
+        while self.next_checked()?.is_some() {}
+        Ok(())
+    }
+
+    pub(crate) fn to_owned(mut self) -> Result<OwnedPath, SessionError> {
+        let mut owned = vec![self.first()?.into()];
+        while let Some(segment) = self.next_checked()? {
+            owned.push(segment.into());
+        }
+        Ok(OwnedPath(owned.into()))
+    }
+
+    pub(crate) fn len(mut self) -> usize {
+        std::iter::from_fn(|| self.advance()).count()
+    }
+
+    fn advance(&mut self) -> Option<&'a str> {
+        match &mut self.0 {
+            Rest::Dotted(rest) => {
+                let text = (*rest)?;
+                let (segment, behind) = match text.split_once('.') {
+                    Some((segment, behind)) => (segment, Some(behind)),
+                    None => (text, None),
+                };
+                *rest = behind;
+                Some(segment)
+            }
+            Rest::Listed(rest) => rest.split_off_first().copied(),
+            Rest::Owned(rest) => rest.split_off_first().map(|segment| &**segment),
+        }
+    }
+}
+
+/// A path that is kept for later. It has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnedPath(Box<[Box<str>]>);
+
+impl OwnedPath {
+    pub(crate) fn segments(&self) -> Segments<'_> {
+        Segments(Rest::Owned(&self.0))
+    }
+
+    /// Whether one of the two places lies within the other.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(ours, theirs)| ours == theirs)
+    }
+}
+
+fn invalid() -> SessionError {
+    SessionError::new(
+        ErrorKind::InvalidPath,
+        "a path needs at least one segment and none that is empty; \
+         name a key that holds a dot by its segments, as in [\"hosts\", \"example.org\"]",
+    )
+}

@@ -1,0 +1,192 @@
+//! Futures that are finished once they have begun, whoever stops waiting for them.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::event::{Events, SessionEvent};
+
+/// Polled in place like any future. Dropped before its end, it hands what is left to the runtime.
+pub(crate) struct RunToEnd<T: Send + 'static> {
+    /// `None` when it has ended, or has panicked and cannot go on.
+    future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    /// Known from the first poll on: the thread that drops a future need not be one of the runtime's.
+    runtime: Option<Handle>,
+    running: Running,
+    events: Events,
+}
+
+impl<T: Send + 'static> RunToEnd<T> {
+    pub(crate) fn new(
+        in_flight: &Arc<InFlight>,
+        events: &Events,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Self {
+        Self {
+            future: Some(Box::pin(future)),
+            runtime: None,
+            running: InFlight::enter(in_flight),
+            events: events.clone(),
+        }
+    }
+}
+
+impl<T: Send + 'static> Future for RunToEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut future = self.future.take().expect("a future is not polled after it has ended");
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => {
+                self.running.end();
+                Poll::Ready(output)
+            }
+            Poll::Pending => {
+                if self.runtime.is_none() {
+                    self.runtime = Handle::try_current().ok();
+                }
+                self.future = Some(future);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for RunToEnd<T> {
+    fn drop(&mut self) {
+        let Some(future) = self.future.take() else { return };
+        match self.runtime.take().or_else(|| Handle::try_current().ok()) {
+            Some(runtime) => {
+                let mut running = self.running.take();
+                // Counted as in flight until it has ended, or until the runtime drops it unfinished.
+                runtime.spawn(async move {
+                    let _ = future.await;
+                    running.end();
+                });
+            }
+            None => self.events.emit(&SessionEvent::Abandoned),
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for RunToEnd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunToEnd").field("ended", &self.future.is_none()).finish_non_exhaustive()
+    }
+}
+
+/// Counts what has begun and not ended.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl InFlight {
+    fn enter(this: &Arc<Self>) -> Running {
+        this.count.fetch_add(1, Ordering::SeqCst);
+        Running(Some(this.clone()))
+    }
+
+    /// Waits until nothing is in flight, or for `timeout`. How many are left.
+    pub(crate) async fn drain(&self, timeout: Duration) -> usize {
+        let empty = async {
+            loop {
+                let none = self.none.notified();
+                if self.count.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                none.await;
+            }
+        };
+        let _ = tokio::time::timeout(timeout, empty).await;
+        self.count.load(Ordering::SeqCst)
+    }
+}
+
+/// Counts one, until it ends or is dropped.
+#[derive(Debug)]
+struct Running(Option<Arc<InFlight>>);
+
+impl Running {
+    fn end(&mut self) {
+        if let Some(in_flight) = self.0.take()
+            && in_flight.count.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            in_flight.none.notify_waiters();
+        }
+    }
+
+    fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    fn slow(done: &Arc<AtomicBool>) -> impl Future<Output = ()> + Send + use<> {
+        let done = done.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            done.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_dropped_half_way_is_finished_and_drain_waits_for_it() {
+        let (in_flight, done) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
+        let future = RunToEnd::new(&in_flight, &Events::default(), slow(&done));
+        assert!(tokio::time::timeout(Duration::from_millis(1), future).await.is_err());
+        assert_eq!(in_flight.drain(Duration::from_millis(1)).await, 1);
+        assert!(!done.load(Ordering::SeqCst));
+        assert_eq!(in_flight.drain(Duration::from_secs(5)).await, 0);
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_dropped_on_a_foreign_thread_is_finished_all_the_same() {
+        let (in_flight, done) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
+        let mut future = Box::pin(RunToEnd::new(&in_flight, &Events::default(), slow(&done)));
+        std::future::poll_fn(|context| {
+            assert!(future.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        std::thread::spawn(move || drop(future)).join().unwrap();
+        assert_eq!(in_flight.drain(Duration::from_secs(5)).await, 0);
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_future_that_panics_is_not_run_again() {
+        let in_flight = Arc::<InFlight>::default();
+        let future = RunToEnd::new(&in_flight, &Events::default(), async { panic!("a bug in a closure") });
+        assert!(tokio::spawn(future).await.unwrap_err().is_panic());
+        assert_eq!(in_flight.drain(Duration::ZERO).await, 0);
+    }
+
+    #[test]
+    fn without_a_runtime_it_says_so() {
+        let (in_flight, heard) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
+        let hears = heard.clone();
+        let events = Events::to(move |event| hears.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
+        drop(RunToEnd::new(&in_flight, &events, async {}));
+        assert!(heard.load(Ordering::SeqCst));
+    }
+}

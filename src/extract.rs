@@ -1,0 +1,57 @@
+//! axum: sessions as handler arguments, errors as answers.
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use crate::error::SessionError;
+use crate::http::LazySession;
+use crate::session::{ReadOnlySession, Session};
+use crate::state::SessionStatus;
+
+/// Loads the session. A visitor without one gets an empty session, which is stored if something is written to it.
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        LazySession::of_extensions(&parts.extensions)?.load().await
+    }
+}
+
+/// Loads the session, if there is one already: `None` for a visitor without.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionError> {
+        let session = LazySession::of_extensions(&parts.extensions)?.load().await?;
+        Ok((session.status() == SessionStatus::Resumed).then_some(session))
+    }
+}
+
+/// Loads nothing yet.
+impl<S: Send + Sync> FromRequestParts<S> for LazySession {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        Self::of_extensions(&parts.extensions)
+    }
+}
+
+/// Loads the session, for reading.
+impl<S: Send + Sync> FromRequestParts<S> for ReadOnlySession {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
+        <Session as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Into::into)
+    }
+}
+
+/// Answers with [`status`](SessionError::status) and [`body_text`](SessionError::body_text), and with `Retry-After` where a
+/// later try may succeed. The error itself goes to `tracing`, not to the client.
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(error = ?self, "a request failed on its session");
+        self.to_response()
+    }
+}

@@ -1,0 +1,19 @@
+//! Sessions over HTTP: the layer, and how tokens travel.
+
+mod answer;
+mod cache;
+mod cookie;
+mod future;
+mod layer;
+mod lazy;
+mod service;
+mod transport;
+
+pub use ::cookie::SameSite;
+pub use answer::{DefaultOnError, OnError};
+pub use cookie::{CookiePrefix, SessionCookie};
+pub use future::ResponseFuture;
+pub use layer::SessionLayer;
+pub use lazy::LazySession;
+pub use service::SessionService;
+pub use transport::Transport;

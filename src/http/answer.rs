@@ -1,0 +1,110 @@
+//! What becomes of the handler's answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::cache;
+use super::lazy::Visit;
+use crate::error::{ErrorKind, SessionError};
+use crate::state::TokenChange;
+
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Completes an answer whose session was read or written.
+pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit: &Visit) {
+    let transport = &visit.shared().transport;
+    match change {
+        TokenChange::Keep => {}
+        TokenChange::Refresh(_) if cache::is_public(response.headers()) => {}
+        TokenChange::Issue(issued) | TokenChange::Refresh(issued) => {
+            transport.issue(response, issued);
+            cache::forbid_storing(response.headers_mut());
+        }
+        TokenChange::Remove => {
+            transport.remove(response);
+            cache::forbid_storing(response.headers_mut());
+        }
+    }
+    cache::vary_by_cookie(response.headers_mut());
+}
+
+impl SessionError {
+    /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict or a session that has ended,
+    /// 413 for data that are too large, else 500.
+    pub fn status(&self) -> StatusCode {
+        match self.kind() {
+            ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Contended | ErrorKind::NewerFormat => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            ErrorKind::Conflict | ErrorKind::Ended => StatusCode::CONFLICT,
+            ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The text to answer with. It is for strangers, and says nothing about the inside; the log gets the whole error.
+    pub fn body_text(&self) -> &'static str {
+        match self.status() {
+            StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",
+            StatusCode::CONFLICT => "Your session was changed by another request. Please load the page again.\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "That is more than a session can hold.\n",
+            _ => "Something is wrong with the sessions of this site.\n",
+        }
+    }
+
+    /// An answer with [`status`](Self::status), [`body_text`](Self::body_text), and `Retry-After: 1` where a later try may
+    /// succeed.
+    pub(crate) fn to_response<B: From<Bytes>>(&self) -> Response<B> {
+        let mut response = Response::new(B::from(Bytes::from_static(self.body_text().as_bytes())));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.is_temporary() {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}
+
+/// Makes the answer when a session could not be stored.
+///
+/// Any function from `&SessionError` to a response is one. The default, [`DefaultOnError`], answers in plain text and serves
+/// all bodies that are made from [`Bytes`], such as axum's and `http_body_util::Full`.
+#[diagnostic::on_unimplemented(
+    message = "no answer with a body of type `{ResBody}` can be made when a session cannot be stored",
+    note = "give `SessionLayer::on_error` a function `Fn(&SessionError) -> Response<{ResBody}>`"
+)]
+pub trait OnError<ResBody> {
+    /// The answer to give in place of the handler's.
+    fn respond(&self, error: &SessionError) -> Response<ResBody>;
+}
+
+impl<F, ResBody> OnError<ResBody> for F
+where
+    F: Fn(&SessionError) -> Response<ResBody>,
+{
+    fn respond(&self, error: &SessionError) -> Response<ResBody> {
+        self(error)
+    }
+}
+
+/// Answers with [`SessionError::status`] and a line of plain text.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct DefaultOnError;
+
+impl<ResBody: From<Bytes>> OnError<ResBody> for DefaultOnError {
+    fn respond(&self, error: &SessionError) -> Response<ResBody> {
+        error.to_response()
+    }
+}
+
+impl<ResBody, E: OnError<ResBody> + ?Sized> OnError<ResBody> for Arc<E> {
+    fn respond(&self, error: &SessionError) -> Response<ResBody> {
+        (**self).respond(error)
+    }
+}

@@ -1,0 +1,78 @@
+//! What caches may do with answers that depend on a session (RFC 9111).
+
+use http::header::{CACHE_CONTROL, COOKIE, VARY};
+use http::{HeaderMap, HeaderValue};
+
+/// The answer depends on the cookie (RFC 9110 section 12.5.5).
+pub(super) fn vary_by_cookie(headers: &mut HeaderMap) {
+    let said = |name: &str| name == "*" || name.eq_ignore_ascii_case(COOKIE.as_str());
+    let said_already = headers.get_all(VARY).iter().any(|value| list(value).any(said));
+    if !said_already {
+        headers.append(VARY, HeaderValue::from_static("cookie"));
+    }
+}
+
+/// No cache, shared or not, keeps an answer that hands out a token, unless the handler has seen to it already.
+pub(super) fn forbid_storing(headers: &mut HeaderMap) {
+    // `private="set-cookie"` is not `private`: it keeps back a field, and shared caches may store the rest.
+    if !says(headers, "private") && !says(headers, "no-store") {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Whether the handler wants everybody's caches to keep the answer.
+pub(super) fn is_public(headers: &HeaderMap) -> bool {
+    says(headers, "public")
+}
+
+fn says(headers: &HeaderMap, directive: &str) -> bool {
+    let matches = |said: &str| said.eq_ignore_ascii_case(directive);
+    headers.get_all(CACHE_CONTROL).iter().any(|value| list(value).any(matches))
+}
+
+fn list(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(|item| item.trim_matches([' ', '\t']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: http::HeaderName, values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn vary_names_the_cookie_once() {
+        for (before, count) in [(&[][..], 1), (&["accept"], 2), (&["Cookie"], 1), (&["accept, cookie"], 1), (&["*"], 1)]
+        {
+            let mut headers = headers(VARY, before);
+            vary_by_cookie(&mut headers);
+            vary_by_cookie(&mut headers);
+            assert_eq!(headers.get_all(VARY).iter().count(), count, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn answers_with_a_token_are_not_stored() {
+        for (before, after) in [
+            (&[][..], "no-store"),
+            (&["public, max-age=60"], "no-store"),
+            (&["max-age=60"], "no-store"),
+            (&["no-cache"], "no-store"),
+            (&["private, max-age=60"], "private, max-age=60"),
+            (&["Private"], "Private"),
+            (&["no-cache=\"set-cookie\", no-store"], "no-cache=\"set-cookie\", no-store"),
+            (&["private=\"set-cookie\""], "no-store"),
+        ] {
+            let mut headers = headers(CACHE_CONTROL, before);
+            forbid_storing(&mut headers);
+            assert_eq!(headers[CACHE_CONTROL], after, "{before:?}");
+            assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a request did to the data, in order, so that it can be done again on newer data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::data::{Data, OwnedPath};
+use crate::error::SessionError;
+use crate::policy::Limits;
+
+/// Makes the new JSON text of a value from the old one.
+pub(crate) type Update = dyn Fn(Option<&str>) -> Result<Box<str>, SessionError> + Send + Sync;
+
+/// One change of the data.
+#[derive(Clone)]
+pub(crate) enum Change {
+    Set(OwnedPath, Box<str>),
+    Remove(OwnedPath),
+    Clear,
+    /// The result, and how to get it again from another value.
+    Update(OwnedPath, Box<str>, Arc<Update>),
+}
+
+impl Change {
+    /// Does it for the first time, on the data that it was made for. On an error nothing has changed.
+    pub(crate) fn apply(&self, data: &mut Data, limits: &Limits) -> Result<(), SessionError> {
+        match self {
+            Self::Set(path, value) | Self::Update(path, value, _) => data.set(path.segments(), value, limits),
+            Self::Remove(path) => data.remove(path.segments()).map(drop),
+            Self::Clear => {
+                data.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// Does it again, on data that have changed since.
+    fn reapply(&self, data: &mut Data, limits: &Limits) -> Result<(), SessionError> {
+        match self {
+            Self::Update(path, _, update) => {
+                let value = update(data.get(path.segments())?)?;
+                data.set(path.segments(), &value, limits)
+            }
+            other => other.apply(data, limits),
+        }
+    }
+
+    /// The path that it overwrites without regard to what stood there.
+    pub(crate) fn overwrites(&self) -> Option<&OwnedPath> {
+        match self {
+            Self::Set(path, _) | Self::Remove(path) => Some(path),
+            Self::Clear | Self::Update(..) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Change {
+    /// Shows what is done to which path, and no value: they are the application's secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(path, _) => f.debug_tuple("Set").field(path).finish(),
+            Self::Remove(path) => f.debug_tuple("Remove").field(path).finish(),
+            Self::Clear => f.write_str("Clear"),
+            Self::Update(path, ..) => f.debug_tuple("Update").field(path).finish(),
+        }
+    }
+}
+
+/// The changes of one request, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Journal(Vec<Change>);
+
+impl Journal {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, change: Change) {
+        self.0.push(change);
+    }
+
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.0
+    }
+
+    /// Puts what came later behind what is here.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// Whether doing it twice is the same as doing it once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        !self.0.iter().any(|change| matches!(change, Change::Update(..)))
+    }
+
+    /// Does everything again, on data that have changed since.
+    pub(crate) fn replay(&self, data: &mut Data, limits: &Limits) -> Result<(), SessionError> {
+        self.0.iter().try_for_each(|change| change.reapply(data, limits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Path as _;
+
+    fn path(text: &str) -> OwnedPath {
+        (&text).segments().to_owned().unwrap()
+    }
+
+    fn increment(at: &str, now: u64) -> Change {
+        let update = |old: Option<&str>| {
+            let old: u64 = old.map_or(0, |text| text.parse().unwrap());
+            Ok((old + 1).to_string().into())
+        };
+        Change::Update(path(at), now.to_string().into(), Arc::new(update))
+    }
+
+    #[test]
+    fn a_replay_keeps_what_others_did() {
+        let mut journal = Journal::default();
+        journal.push(Change::Set(path("a.x"), "1".into()));
+        journal.push(increment("n", 1));
+        journal.push(Change::Remove(path("old")));
+
+        let mut theirs = Data::parse(r#"{"n":41,"old":true,"b":2,"a":{"y":3}}"#).unwrap();
+        journal.replay(&mut theirs, &Limits::default()).unwrap();
+        assert_eq!(theirs.as_str(), r#"{"n":42,"b":2,"a":{"y":3,"x":1}}"#);
+    }
+
+    #[test]
+    fn the_first_time_takes_the_result_as_it_is() {
+        let mut data = Data::default();
+        increment("n", 7).apply(&mut data, &Limits::default()).unwrap();
+        assert_eq!(data.as_str(), r#"{"n":7}"#);
+    }
+
+    #[test]
+    fn order_matters() {
+        let mut journal = Journal::default();
+        journal.push(Change::Set(path("a"), "1".into()));
+        journal.push(Change::Clear);
+        journal.push(Change::Set(path("b"), "2".into()));
+        let mut data = Data::parse(r#"{"c":3}"#).unwrap();
+        journal.replay(&mut data, &Limits::default()).unwrap();
+        assert_eq!(data.as_str(), r#"{"b":2}"#);
+    }
+
+    #[test]
+    fn what_grew_too_large_on_newer_data_is_an_error() {
+        let mut journal = Journal::default();
+        journal.push(Change::Set(path("a"), "12345678".into()));
+        let mut data = Data::parse(r#"{"b":12345678}"#).unwrap();
+        let error = journal.replay(&mut data, &Limits::default().data_bytes(20)).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        assert!(!format!("{:?}", Change::Set(path("password"), "\"hunter2\"".into())).contains("hunter2"));
+    }
+}

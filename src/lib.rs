@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod clock;
+mod codec;
+mod data;
+mod engine;
+mod error;
+mod event;
+#[cfg(feature = "axum")]
+mod extract;
+mod http;
+mod journal;
+mod manager;
+mod policy;
+mod record;
+mod session;
+mod state;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod token;
+
+pub use clock::{Clock, SystemClock};
+pub use codec::{Binding, Codec, CodecError, JsonCodec};
+pub use data::Path;
+pub use error::{ConfigError, ErrorKind, SessionError};
+pub use event::{DropReason, SessionEvent};
+pub use http::{
+    CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionLayer,
+    SessionService, Transport,
+};
+pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
+pub use policy::{Conflicts, Limits, SessionPolicy};
+pub use session::{ReadOnlySession, Session};
+pub use state::{IssuedToken, SessionStatus, TokenChange};
+pub use store::{MemoryStore, NoopStore, SessionStore};
+pub use token::{Pepper, SessionId, Token};

@@ -1,0 +1,186 @@
+//! [`SessionManager`]: sessions with and without HTTP.
+
+mod sweeper;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, MonotonicClock, SystemClock};
+use crate::codec::{Codec, JsonCodec};
+use crate::engine::{Engine, InFlight, Shown};
+use crate::error::{ConfigError, SessionError};
+use crate::event::{Events, SessionEvent};
+use crate::policy::{Limits, SessionPolicy};
+use crate::session::Session;
+use crate::state::{Absence, Mode, State, Terms, TokenChange};
+use crate::store::SessionStore;
+use crate::token::{Pepper, Token, TokenDigester};
+
+pub use sweeper::{Sweeper, SweeperReport, SweeperSettings};
+
+/// Opens and commits sessions, with or without HTTP.
+///
+/// [`SessionLayer`](crate::SessionLayer) is a thin client of it; where there is no HTTP, use it directly: whoever keeps the
+/// token has the session. Clones share the store and everything else; they are cheap.
+///
+/// # Example: sessions over any protocol
+///
+/// ```
+/// use cloakroom::{MemoryStore, SessionError, SessionManager, TokenChange};
+///
+/// # async fn run() -> Result<(), SessionError> {
+/// let manager = SessionManager::new(MemoryStore::new());
+///
+/// // A client comes for the first time.
+/// let session = manager.create();
+/// session.insert("name", "Ada")?;
+/// let TokenChange::Issue(issued) = manager.commit(&session).await? else { panic!("a new session has a new token") };
+/// let token = issued.token.expose(); // for the client to keep
+///
+/// // It comes again and shows its token.
+/// let session = manager.open(token.as_bytes()).await?;
+/// assert_eq!(session.get("name")?, Some("Ada".to_owned()));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run()).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionManager {
+    engine: Arc<Engine>,
+}
+
+impl SessionManager {
+    /// With the default [`SessionPolicy`] and [`Limits`].
+    pub fn new(store: impl SessionStore) -> Self {
+        Self {
+            engine: Arc::new(Engine {
+                store: Arc::new(store),
+                terms: Terms {
+                    namespace: "".into(),
+                    policy: SessionPolicy::default(),
+                    limits: Limits::default(),
+                    digester: TokenDigester::default(),
+                    codec: Arc::new(JsonCodec),
+                },
+                clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
+                events: Events::default(),
+                in_flight: Arc::new(InFlight::default()),
+            }),
+        }
+    }
+
+    /// How long sessions live.
+    ///
+    /// # Errors
+    ///
+    /// If the policy contradicts itself, such as an idle timeout that is longer than the absolute one.
+    pub fn policy(mut self, policy: SessionPolicy) -> Result<Self, ConfigError> {
+        policy.validate()?;
+        self.options().terms.policy = policy;
+        Ok(self)
+    }
+
+    /// How large sessions may grow, and how long the store may take.
+    ///
+    /// # Errors
+    ///
+    /// If a limit is out of its range.
+    pub fn limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
+        limits.validate()?;
+        self.options().terms.limits = limits;
+        Ok(self)
+    }
+
+    /// The name of the application, if several share a store. A token of one opens nothing in another.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> Self {
+        self.options().terms.namespace = namespace.into();
+        self
+    }
+
+    /// Makes the stored digests depend on a key that is not in the store. See [`Pepper`].
+    #[must_use]
+    pub fn pepper(mut self, pepper: &Pepper) -> Self {
+        self.options().terms.digester = TokenDigester::keyed(pepper);
+        self
+    }
+
+    /// How records are encoded, for stores that keep bytes. JSON if not given.
+    #[must_use]
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.options().terms.codec = Arc::new(codec);
+        self
+    }
+
+    /// Where the time comes from. The system's clock if not given.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.options().clock = Arc::new(MonotonicClock::new(Arc::new(clock)));
+        self
+    }
+
+    /// Whom to tell what happens. One hook; another call replaces it. It is called in the middle of requests: hand over to
+    /// a queue what takes time. A panic in it is caught.
+    #[must_use]
+    pub fn on_event(mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
+        self.options().events = Events::to(hook);
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.engine.store
+    }
+
+    /// A new session. It is stored, and gets its token, when it is committed with something in it.
+    pub fn create(&self) -> Session {
+        Session::new(self.engine.clone(), State::new(Err(Absence::NothingShown)))
+    }
+
+    /// The session of a client that shows this token; a new one if the token opens none. What is not a token, or opens
+    /// nothing, is not told apart, and never becomes the token of a session.
+    ///
+    /// # Errors
+    ///
+    /// The kinds of store failures: a store that is down makes nobody anonymous.
+    pub async fn open(&self, token: &[u8]) -> Result<Session, SessionError> {
+        let shown = Token::parse(token).map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()));
+        self.open_shown(&shown).await
+    }
+
+    /// Stores what was changed, and says what the client has to do with its token. From then on the session can only be read.
+    ///
+    /// Once begun it runs to its end, even if nobody waits for it any more. If the session was ended elsewhere in the
+    /// meantime, the changes are dropped, the client has nothing to do, and
+    /// [`SessionEvent::Dropped`] says so.
+    ///
+    /// # Errors
+    ///
+    /// The kinds of store failures: nothing was stored.
+    pub async fn commit(&self, session: &Session) -> Result<TokenChange, SessionError> {
+        session.commit(Mode::Final).await
+    }
+
+    /// Waits until all commits have ended whose clients are gone, but not for longer than `timeout`: call it when the
+    /// server has stopped. How many are left.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.engine.in_flight.drain(timeout).await
+    }
+
+    /// Deletes expired records from the store again and again, until the returned [`Sweeper`] is stopped or dropped.
+    ///
+    /// Expired sessions are invisible whether they are deleted or not; sweeping gives their space back. To be called within
+    /// a tokio runtime. Several processes may sweep one store.
+    pub fn start_sweeper(&self, settings: SweeperSettings) -> Sweeper {
+        Sweeper::start(&self.engine, settings)
+    }
+
+    pub(crate) async fn open_shown(&self, shown: &Shown) -> Result<Session, SessionError> {
+        let state = self.engine.open(shown).await?;
+        Ok(Session::new(self.engine.clone(), state))
+    }
+
+    fn options(&mut self) -> &mut Engine {
+        Arc::make_mut(&mut self.engine)
+    }
+}

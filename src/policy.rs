@@ -1,0 +1,337 @@
+//! How long sessions live ([`SessionPolicy`]) and how large they may grow ([`Limits`]).
+
+use std::time::Duration;
+
+use crate::error::ConfigError;
+
+/// Browsers keep no cookie for longer: RFC 6265bis section 5.5.
+pub(crate) const COOKIE_LIFETIME_MAX: Duration = days(400);
+
+/// Browsers give this much of a request's time to answer before they give up, and so does this crate to requests that
+/// were under way when the secret was replaced: until then they are known as latecomers, and not as strangers.
+pub(crate) const LATECOMERS: Duration = Duration::from_mins(1);
+
+/// How long sessions live.
+///
+/// | preset | idle | absolute | reason |
+/// |---|---|---|---|
+/// | [`aal1`](Self::aal1) | 7 d | 30 d | NIST SP 800-63B-4 section 2.1.3: at most 30 days overall |
+/// | [`aal2`](Self::aal2), the default | 1 h | 24 h | section 2.2.3: at most 24 hours, at most 1 hour of inactivity |
+/// | [`aal3`](Self::aal3) | 15 min | 12 h | section 2.3.3: at most 12 hours, at most 15 minutes of inactivity |
+///
+/// A session dies when its idle timeout has passed since it was last used, and at its absolute deadline whatever is done
+/// with it (ASVS 7.3.1, 7.3.2). Both are kept on the server; what the browser is told changes nothing.
+///
+/// # Example: half an hour of inactivity, eight hours overall
+///
+/// ```
+/// use cloakroom::{MemoryStore, SessionLayer, SessionPolicy};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), cloakroom::ConfigError> {
+/// let policy = SessionPolicy::aal2()
+///     .idle(Duration::from_mins(30))
+///     .absolute(Duration::from_hours(8));
+/// let layer = SessionLayer::new(MemoryStore::new()).policy(policy)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SessionPolicy {
+    idle: Duration,
+    absolute: Duration,
+    touch_after: Option<Duration>,
+    persistent: bool,
+    conflicts: Conflicts,
+    best_effort: bool,
+}
+
+/// What becomes of a write whose key another request changed since this one read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Conflicts {
+    /// The later write stands, as in every other session system. [`Session::update`](crate::Session::update) loses
+    /// nothing all the same: it is done again on what is there.
+    #[default]
+    LastWriteWins,
+    /// The request fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), answered as 409, and keeps nothing.
+    /// Only keys that the request has read *and* then written count.
+    Refuse,
+}
+
+impl Default for SessionPolicy {
+    fn default() -> Self {
+        Self::aal2()
+    }
+}
+
+impl SessionPolicy {
+    /// For accounts of low risk: a week of inactivity, 30 days overall.
+    pub const fn aal1() -> Self {
+        Self::new(days(7), days(30))
+    }
+
+    /// For most applications, and the default: an hour of inactivity, 24 hours overall.
+    pub const fn aal2() -> Self {
+        Self::new(hours(1), hours(24))
+    }
+
+    /// For high risk: 15 minutes of inactivity, 12 hours overall.
+    pub const fn aal3() -> Self {
+        Self::new(Duration::from_mins(15), hours(12))
+    }
+
+    const fn new(idle: Duration, absolute: Duration) -> Self {
+        Self {
+            idle,
+            absolute,
+            touch_after: None,
+            persistent: false,
+            conflicts: Conflicts::LastWriteWins,
+            best_effort: false,
+        }
+    }
+
+    /// How long a session lives without being used. Not longer than the absolute lifetime.
+    pub const fn idle(mut self, timeout: Duration) -> Self {
+        self.idle = timeout;
+        self
+    }
+
+    /// How long a session lives from its creation, used or not.
+    pub const fn absolute(mut self, lifetime: Duration) -> Self {
+        self.absolute = lifetime;
+        self
+    }
+
+    /// How much of the idle timeout has to be used up before a request that only reads moves the expiry. A tenth of the
+    /// idle timeout if not given. Shorter than the idle timeout.
+    ///
+    /// So a session may die up to this much earlier than its last reading use plus the idle timeout; in return most
+    /// requests cost no write.
+    pub const fn touch_after(mut self, used: Duration) -> Self {
+        self.touch_after = Some(used);
+        self
+    }
+
+    /// Whether the browser keeps the cookie when it is closed: `Max-Age` says how long the session has left, and is sent
+    /// anew whenever the expiry moves. Off by default (NIST SP 800-63B-4 section 5.1: session secrets should not be
+    /// persistent); [`Session::remember`](crate::Session::remember) turns it on for one session.
+    pub const fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// What becomes of a write whose key another request changed since this one read it.
+    pub const fn conflicts(mut self, conflicts: Conflicts) -> Self {
+        self.conflicts = conflicts;
+        self
+    }
+
+    /// Whether a request whose data cannot be saved because the store is down is answered as if nothing had happened. Off by
+    /// default: it is answered as 503. Holds for data alone; a new secret, a longer life or an end that cannot be stored
+    /// always fails the request.
+    pub const fn best_effort(mut self, best_effort: bool) -> Self {
+        self.best_effort = best_effort;
+        self
+    }
+
+    pub(crate) const fn is_best_effort(&self) -> bool {
+        self.best_effort
+    }
+
+    pub(crate) const fn idle_timeout(&self) -> Duration {
+        self.idle
+    }
+
+    pub(crate) const fn absolute_lifetime(&self) -> Duration {
+        self.absolute
+    }
+
+    pub(crate) const fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    pub(crate) const fn refuses_conflicts(&self) -> bool {
+        matches!(self.conflicts, Conflicts::Refuse)
+    }
+
+    /// The touch threshold for a session whose idle timeout is `idle`, which may be its own.
+    pub(crate) fn touch_threshold(&self, idle: Duration) -> Duration {
+        match self.touch_after {
+            Some(used) if idle == self.idle => used,
+            _ => idle / 10,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        for (option, duration) in [("SessionPolicy::idle", self.idle), ("SessionPolicy::absolute", self.absolute)] {
+            if duration.as_millis() == 0 {
+                return Err(ConfigError::ZeroDuration { option });
+            }
+        }
+        if self.idle > self.absolute {
+            return Err(ConfigError::NotShorter { shorter: "SessionPolicy::idle", longer: "SessionPolicy::absolute" });
+        }
+        if self.touch_after.is_some_and(|used| used >= self.idle) {
+            return Err(ConfigError::NotShorter {
+                shorter: "SessionPolicy::touch_after",
+                longer: "SessionPolicy::idle",
+            });
+        }
+        if self.persistent && self.idle > COOKIE_LIFETIME_MAX {
+            return Err(ConfigError::CookieLifetime { lifetime: self.idle });
+        }
+        Ok(())
+    }
+}
+
+/// How large sessions may grow and how long the store may take.
+///
+/// | limit | default |
+/// |---|---|
+/// | [`data_bytes`](Self::data_bytes) | 64 KiB |
+/// | [`depth`](Self::depth) | 32 |
+/// | [`operation_timeout`](Self::operation_timeout) | 5 s |
+/// | [`commit_timeout`](Self::commit_timeout) | 15 s |
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Limits {
+    data_bytes: usize,
+    depth: usize,
+    operation_timeout: Duration,
+    commit_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            data_bytes: 64 << 10,
+            depth: 32,
+            operation_timeout: Duration::from_secs(5),
+            commit_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Limits {
+    /// Size of a session's data as JSON text, in bytes: from 2 to 1 GiB. The call that would go beyond it fails with
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) and changes nothing.
+    pub const fn data_bytes(mut self, bytes: usize) -> Self {
+        self.data_bytes = bytes;
+        self
+    }
+
+    /// How deep values may be nested, the session itself being level 1: from 2 to 128. The call that would go beyond it
+    /// fails with [`ErrorKind::TooDeep`](crate::ErrorKind::TooDeep) and changes nothing.
+    pub const fn depth(mut self, levels: usize) -> Self {
+        self.depth = levels;
+        self
+    }
+
+    /// How long one call to the store may take, before it fails with
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut).
+    pub const fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// How long a commit may take with all its retries.
+    pub const fn commit_timeout(mut self, timeout: Duration) -> Self {
+        self.commit_timeout = timeout;
+        self
+    }
+
+    pub(crate) const fn max_data_bytes(&self) -> usize {
+        self.data_bytes
+    }
+
+    pub(crate) const fn max_depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(crate) const fn max_operation_time(&self) -> Duration {
+        self.operation_timeout
+    }
+
+    pub(crate) const fn max_commit_time(&self) -> Duration {
+        self.commit_timeout
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if !(2..=1 << 30).contains(&self.data_bytes) {
+            return Err(ConfigError::Limit { option: "Limits::data_bytes", range: "between 2 bytes and 1 GiB" });
+        }
+        // serde_json reads nothing that is nested deeper than 128.
+        if !(2..=128).contains(&self.depth) {
+            return Err(ConfigError::Limit { option: "Limits::depth", range: "between 2 and 128" });
+        }
+        for (option, timeout) in
+            [("Limits::operation_timeout", self.operation_timeout), ("Limits::commit_timeout", self.commit_timeout)]
+        {
+            if timeout.is_zero() {
+                return Err(ConfigError::ZeroDuration { option });
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn hours(n: u64) -> Duration {
+    Duration::from_hours(n)
+}
+
+const fn days(n: u64) -> Duration {
+    hours(n * 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_and_defaults_are_valid() {
+        for policy in [SessionPolicy::aal1(), SessionPolicy::aal2(), SessionPolicy::aal3()] {
+            assert_eq!(policy.validate(), Ok(()));
+        }
+        assert_eq!(SessionPolicy::default(), SessionPolicy::aal2());
+        assert_eq!(Limits::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let base = SessionPolicy::aal2;
+        let refused = [
+            ("idle is zero", base().idle(Duration::ZERO)),
+            ("absolute is zero", base().absolute(Duration::ZERO)),
+            ("idle beyond absolute", base().idle(days(2))),
+            ("touch beyond idle", base().touch_after(hours(1))),
+            ("SC-07: cookie beyond 400 days", base().persistent(true).idle(days(401)).absolute(days(500))),
+        ];
+        for (name, policy) in refused {
+            assert!(policy.validate().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn limits_out_of_range_are_refused() {
+        for limits in [
+            Limits::default().data_bytes(1),
+            Limits::default().data_bytes(usize::MAX),
+            Limits::default().depth(1),
+            Limits::default().depth(129),
+            Limits::default().operation_timeout(Duration::ZERO),
+            Limits::default().commit_timeout(Duration::ZERO),
+        ] {
+            assert!(limits.validate().is_err(), "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn endless_durations_do_not_overflow() {
+        let endless = SessionPolicy::aal2().idle(Duration::MAX).absolute(Duration::MAX);
+        assert_eq!(endless.validate(), Ok(()));
+        assert!(endless.touch_threshold(Duration::MAX) > Duration::ZERO);
+    }
+}

@@ -1,0 +1,202 @@
+//! What a store keeps of a session ([`Record`]), and its opaque part ([`Payload`]).
+
+mod document;
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::codec::{Binding, Codec};
+use crate::data::Data;
+use crate::error::StoreError;
+use crate::policy::SessionPolicy;
+use crate::token::{SessionId, TokenDigest};
+
+pub(crate) use document::DecodeError;
+
+/// Counts the saves of a record, from 1: the expected value of a compare-and-swap.
+pub type Version = u64;
+
+/// What a store keeps: four plain columns and one that is opaque.
+///
+/// Nothing in it can be sent as a token, so that a stolen store logs nobody in.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "stores build it column by column; a sixth column would be a new contract"
+)]
+pub struct Record {
+    /// Primary key, 16 bytes. Never changes while the session lives.
+    pub id: SessionId,
+    /// 1 when created, one more at every save.
+    pub version: Version,
+    /// Who is logged in, for "all sessions of this user".
+    pub user: Option<Arc<str>>,
+    /// When the record dies if nothing else happens. From this very millisecond on it is gone.
+    pub expires_at: Timestamp,
+    /// Everything else.
+    pub payload: Payload,
+}
+
+impl Record {
+    /// Whether the record is alive at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+}
+
+/// The opaque part of a record.
+///
+/// A store that needs bytes asks for them ([`to_bytes`](Self::to_bytes)) and gives them back
+/// ([`from_bytes`](Self::from_bytes)). A store that lives in this process keeps the payload as it is: a clone is one
+/// reference count, and nothing is ever encoded.
+#[derive(Clone)]
+pub struct Payload(Form);
+
+#[derive(Clone)]
+enum Form {
+    Stored(Bytes),
+    Decoded(Decoded),
+}
+
+/// Contents, shared between everybody who reads them, with the codec that will encode them if a store asks for bytes.
+#[derive(Clone)]
+pub(crate) struct Decoded(Arc<(Contents, Arc<dyn Codec>)>);
+
+impl Decoded {
+    pub(crate) fn new(contents: Contents, codec: Arc<dyn Codec>) -> Self {
+        Self(Arc::new((contents, codec)))
+    }
+}
+
+impl From<Decoded> for Payload {
+    fn from(decoded: Decoded) -> Self {
+        Self(Form::Decoded(decoded))
+    }
+}
+
+impl fmt::Debug for Decoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.fmt(f)
+    }
+}
+
+impl Deref for Decoded {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.0.0
+    }
+}
+
+impl Payload {
+    /// What a store has kept, unread.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Form::Stored(bytes.into()))
+    }
+
+    /// What a store has to keep. Encodes at every call, unless the payload came from bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Other`](crate::store::StoreErrorKind::Other) if the codec fails.
+    pub fn to_bytes(&self) -> Result<Bytes, StoreError> {
+        match &self.0 {
+            Form::Stored(bytes) => Ok(bytes.clone()),
+            Form::Decoded(decoded) => {
+                let document = document::write(decoded).map_err(StoreError::other)?;
+                decoded.0.1.encode(document, decoded.binding()).map(Bytes::from).map_err(StoreError::other)
+            }
+        }
+    }
+
+    /// About how many bytes it takes, without encoding it.
+    pub fn size_hint(&self) -> usize {
+        match &self.0 {
+            Form::Stored(bytes) => bytes.len(),
+            Form::Decoded(decoded) => decoded.data.as_str().len() + document::OVERHEAD,
+        }
+    }
+
+    /// The contents, decoded if they are not yet.
+    pub(crate) fn decode(&self, codec: &Arc<dyn Codec>, binding: Binding<'_>) -> Result<Decoded, DecodeError> {
+        match &self.0 {
+            Form::Decoded(decoded) => Ok(decoded.clone()),
+            Form::Stored(bytes) => {
+                let document = codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
+                Ok(Decoded::new(document::read(&document)?, codec.clone()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Stored(bytes) => write!(f, "Payload({} bytes)", bytes.len()),
+            Form::Decoded(_) => f.write_str("Payload(decoded)"),
+        }
+    }
+}
+
+/// What a payload says.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    /// Whose record it is, again: a record that answers for another one is not served.
+    pub(crate) namespace: Arc<str>,
+    pub(crate) id: SessionId,
+    pub(crate) created_at: Timestamp,
+    /// Beyond this the session does not live, whatever is done with it.
+    pub(crate) deadline: Timestamp,
+    /// The session's own idle timeout, if it is not the policy's.
+    pub(crate) idle: Option<Duration>,
+    /// Whether the browser keeps the cookie when it is closed.
+    pub(crate) persistent: bool,
+    pub(crate) digest: TokenDigest,
+    /// The secret that was good before, and until when its holders count as latecomers.
+    pub(crate) superseded: Option<Superseded>,
+    /// Names the last write, so that a write whose answer got lost is recognized.
+    pub(crate) write: u64,
+    pub(crate) data: Data,
+}
+
+/// A secret that was replaced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Superseded {
+    pub(crate) digest: TokenDigest,
+    pub(crate) until: Timestamp,
+}
+
+impl fmt::Debug for Contents {
+    /// Leaves out the data: they are the application's secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents")
+            .field("namespace", &self.namespace)
+            .field("id", &self.id)
+            .field("created_at", &self.created_at)
+            .field("deadline", &self.deadline)
+            .field("idle", &self.idle)
+            .field("persistent", &self.persistent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Contents {
+    pub(crate) fn binding(&self) -> Binding<'_> {
+        Binding { namespace: &self.namespace, id: self.id }
+    }
+
+    /// How long the session lives without being used.
+    pub(crate) fn idle_timeout(&self, policy: &SessionPolicy) -> Duration {
+        self.idle.unwrap_or_else(|| policy.idle_timeout())
+    }
+
+    /// When the session dies if it is used at `now` and never again.
+    pub(crate) fn expiry_if_used(&self, now: Timestamp, policy: &SessionPolicy) -> Timestamp {
+        now.saturating_add(self.idle_timeout(policy)).min(self.deadline)
+    }
+}

@@ -1,0 +1,77 @@
+//! A session without setters.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Session;
+use crate::data::Path;
+use crate::error::SessionError;
+use crate::state::SessionStatus;
+use crate::token::SessionId;
+
+/// The session of a request, for handlers that only read it: the compiler sees to it.
+///
+/// Reading still keeps the session alive, as any use does.
+///
+/// ```
+/// use cloakroom::{ReadOnlySession, SessionError};
+///
+/// async fn greet(session: ReadOnlySession) -> Result<String, SessionError> {
+///     let name: Option<String> = session.get("name")?;
+///     Ok(format!("Hello, {}!", name.as_deref().unwrap_or("stranger")))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReadOnlySession(Session);
+
+impl ReadOnlySession {
+    /// The value at a path, or `None` if there is none. As [`Session::get`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::get`].
+    pub fn get<T: DeserializeOwned>(&self, path: impl Path) -> Result<Option<T>, SessionError> {
+        self.0.get(path)
+    }
+
+    /// Whether there is a value at a path. As [`Session::contains`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::contains`].
+    pub fn contains(&self, path: impl Path) -> Result<bool, SessionError> {
+        self.0.contains(path)
+    }
+
+    /// The keys of the top level. As [`Session::keys`].
+    pub fn keys(&self) -> Vec<String> {
+        self.0.keys()
+    }
+
+    /// All data. As [`Session::all`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::all`].
+    pub fn all(&self) -> Result<BTreeMap<String, Value>, SessionError> {
+        self.0.all()
+    }
+
+    /// The public id. As [`Session::id`].
+    pub fn id(&self) -> Option<SessionId> {
+        self.0.id()
+    }
+
+    /// Whether the session is new or was resumed. As [`Session::status`].
+    pub fn status(&self) -> SessionStatus {
+        self.0.status()
+    }
+}
+
+impl From<Session> for ReadOnlySession {
+    fn from(session: Session) -> Self {
+        Self(session)
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether a token opens a record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::codec::{Binding, Codec};
+use crate::policy::{Limits, SessionPolicy};
+use crate::record::{DecodeError, Decoded, Record, Version};
+use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
+
+/// A clock that is this far ahead of ours is taken for wrong, and not for precise.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
+
+/// The terms on which sessions are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) policy: SessionPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) digester: TokenDigester,
+    pub(crate) codec: Arc<dyn Codec>,
+}
+
+/// A live session as it was found or stored last, and the token that opens it.
+#[derive(Clone, Debug)]
+pub(crate) struct Present {
+    pub(crate) token: Token,
+    pub(crate) version: Version,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) contents: Decoded,
+}
+
+/// Why a request has no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// It showed no token.
+    NothingShown,
+    /// It showed something that opens no session: the client should forget it.
+    Unknown,
+    /// It showed several tokens, and none can be preferred: none is to be forgotten either.
+    Ambiguous,
+    /// It showed a secret that was replaced a moment ago. The client holds the new one by now, and must not lose it to
+    /// the answer of a latecomer.
+    Latecomer,
+}
+
+/// What a record says to a token.
+pub(crate) enum Recognition {
+    Valid(Present),
+    Latecomer,
+    Stranger,
+    /// The record is another session's.
+    WrongRecord,
+    Unreadable(DecodeError),
+}
+
+impl Terms {
+    /// Checks a record against a token, in constant time as far as the secret is concerned.
+    pub(crate) fn recognize(&self, token: &Token, record: Option<Record>, now: Timestamp) -> Recognition {
+        let digest = self.digester.digest(token);
+        let Some(record) = record.filter(|record| record.is_live(now)) else {
+            // The same work as for a wrong secret.
+            let _ = digest.matches(&TokenDigest::NONE);
+            return Recognition::Stranger;
+        };
+        if record.id != token.id() {
+            return Recognition::WrongRecord;
+        }
+        let binding = Binding { namespace: &self.namespace, id: record.id };
+        let contents = match record.payload.decode(&self.codec, binding) {
+            Ok(contents) => contents,
+            Err(error) => return Recognition::Unreadable(error),
+        };
+        if contents.id != record.id {
+            return Recognition::WrongRecord;
+        }
+        if contents.namespace != self.namespace || now >= contents.deadline {
+            return Recognition::Stranger;
+        }
+        if !contents.digest.matches(&digest) {
+            let late = contents.superseded.is_some_and(|old| now < old.until && old.digest.matches(&digest));
+            return if late { Recognition::Latecomer } else { Recognition::Stranger };
+        }
+        Recognition::Valid(Present {
+            token: token.clone(),
+            version: record.version,
+            user: record.user,
+            expires_at: record.expires_at,
+            contents,
+        })
+    }
+}
+
+impl Present {
+    pub(crate) fn id(&self) -> SessionId {
+        self.token.id()
+    }
+
+    /// The expiry to move to, if the session is used now and a move is due.
+    pub(super) fn due_expiry(&self, now: Timestamp, policy: &SessionPolicy) -> Option<Timestamp> {
+        let target = self.contents.expiry_if_used(now, policy);
+        let threshold = policy.touch_threshold(self.contents.idle_timeout(policy));
+        let later = target > self.expires_at && target.saturating_since(self.expires_at) >= threshold;
+        // Another node's clock was ahead when it wrote this, or the policy has become stricter since.
+        let too_late = self.expires_at.saturating_since(target) > CLOCK_SKEW;
+        (later || too_late).then_some(target)
+    }
+}

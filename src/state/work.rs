@@ -1,0 +1,317 @@
+//! A commit under way: the changes that were taken out of a [`State`](super::State), and how they get into the store.
+
+use std::sync::Arc;
+
+use super::{Absence, Lifecycle, Present, Recognition, Terms};
+use crate::clock::Timestamp;
+use crate::codec::Binding;
+use crate::data::{Data, OwnedPath};
+use crate::error::{ErrorKind, SessionError};
+use crate::event::DropReason;
+use crate::journal::Journal;
+use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
+use crate::record::{Contents, Decoded, Payload, Record, Superseded, Version};
+use crate::token::{SessionId, Token};
+
+/// One call to the store.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Create(Record),
+    Save {
+        record: Record,
+        expected: Version,
+    },
+    Touch {
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+    },
+    Delete(SessionId),
+    /// None: the changes have no session to go to.
+    Drop(DropReason),
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    Saved {
+        present: Present,
+        /// The client needs the token.
+        issue: bool,
+        /// The client has the token and should keep it for longer.
+        refresh: bool,
+    },
+    Touched {
+        expires_at: Timestamp,
+        refresh: bool,
+    },
+    Deleted,
+    Dropped(DropReason),
+}
+
+/// What a newer record means to a commit that has met a conflict, or does not know how its own call ended.
+pub(crate) enum Rebased {
+    /// The record is this commit's own.
+    Done(Stored),
+    /// The changes were done again on the newer record: try to store them.
+    Again(Step),
+}
+
+/// A commit under way.
+#[derive(Debug)]
+pub(crate) struct Work {
+    base: Result<Present, Absence>,
+    /// The data with the journal applied, if there are changes.
+    data: Option<Data>,
+    journal: Journal,
+    reads: Vec<OwnedPath>,
+    lifecycle: Lifecycle,
+    touch: Option<Timestamp>,
+    /// The token that the next record answers to. Made once, however often the commit is tried.
+    token: Option<Token>,
+    /// What the last step would leave behind.
+    outcome: Option<Stored>,
+    /// Whether a step may have been taken although the store reported a failure.
+    unsure: bool,
+}
+
+impl Work {
+    pub(super) fn new(
+        base: Result<Present, Absence>,
+        data: Option<Data>,
+        journal: Journal,
+        reads: Vec<OwnedPath>,
+        lifecycle: Lifecycle,
+        touch: Option<Timestamp>,
+    ) -> Self {
+        Self { base, data, journal, reads, lifecycle, touch, token: None, outcome: None, unsure: false }
+    }
+
+    pub(super) fn into_changes(self) -> (Journal, Vec<OwnedPath>, Lifecycle) {
+        (self.journal, self.reads, self.lifecycle)
+    }
+
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        self.base.as_ref().ok().map(Present::id).or_else(|| self.token.as_ref().map(Token::id))
+    }
+
+    /// The token by which the record is to be loaded again.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.base.as_ref().ok().map(|present| &present.token).or(self.token.as_ref())
+    }
+
+    /// Whether it is about data alone, so that a policy may let it be lost.
+    pub(crate) fn is_data_only(&self) -> bool {
+        self.lifecycle.is_empty()
+    }
+
+    /// Whether nothing but the expiry is to be moved.
+    pub(crate) fn is_touch(&self) -> bool {
+        self.journal.is_empty() && self.lifecycle.is_empty()
+    }
+
+    /// The first call to the store.
+    pub(crate) fn first_step(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+        let base = match &self.base {
+            Err(Absence::Latecomer) if !self.lifecycle.rotate => return Ok(Step::Drop(DropReason::SecretReplaced)),
+            Err(_) => return self.create(write, terms, now),
+            Ok(base) => base.clone(),
+        };
+        if self.lifecycle.destroy {
+            self.outcome = Some(Stored::Deleted);
+            return Ok(Step::Delete(base.id()));
+        }
+        if let (true, Some(expires_at)) = (self.is_touch(), self.touch) {
+            let refresh = base.contents.persistent;
+            self.outcome = Some(Stored::Touched { expires_at, refresh });
+            return Ok(Step::Touch { id: base.id(), expected: base.version, expires_at });
+        }
+        let data = self.data.clone().unwrap_or_else(|| base.contents.data.clone());
+        self.save(&base, data, write, terms, now)
+    }
+
+    /// The call has succeeded: what it left behind.
+    pub(crate) fn done(&mut self) -> Stored {
+        self.outcome.take().expect("a step was taken before it succeeded")
+    }
+
+    /// Somebody else has saved, and moved the expiry as well: nothing is left to be done.
+    pub(crate) fn done_by_others(&self) -> Stored {
+        match &self.base {
+            Ok(base) => Stored::Touched { expires_at: base.expires_at, refresh: false },
+            Err(_) => Stored::Dropped(DropReason::Ended),
+        }
+    }
+
+    /// The last call has failed, and may have taken effect all the same.
+    pub(crate) fn be_unsure(&mut self) {
+        self.unsure = true;
+    }
+
+    /// Somebody else was faster, or nobody knows how the last call ended: what to make of the record that is there now.
+    /// `write` names this commit's writes.
+    pub(crate) fn rebase(
+        &mut self,
+        found: Option<Record>,
+        write: u64,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Rebased, SessionError> {
+        if self.unsure && found.as_ref().is_some_and(|record| self.is_own(record, write, terms, now)) {
+            return Ok(Rebased::Done(self.done()));
+        }
+        let Ok(base) = self.base.clone() else {
+            if found.is_some() {
+                return Err(SessionError::new(
+                    ErrorKind::Store,
+                    "the store says that a session with a new random id exists already; look at the store",
+                ));
+            }
+            return self.create(write, terms, now).map(Rebased::Again);
+        };
+        let newer = match terms.recognize(&base.token, found, now) {
+            Recognition::Valid(newer) => newer,
+            Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
+            Recognition::Stranger | Recognition::WrongRecord => {
+                return Ok(Rebased::Done(Stored::Dropped(DropReason::Ended)));
+            }
+            Recognition::Unreadable(error) => {
+                return Err(SessionError::new(
+                    ErrorKind::Store,
+                    "another request has left a record that cannot be read; this one's changes were not kept",
+                )
+                .because(error));
+            }
+        };
+        if self.unsure && newer.version > base.version + 1 && !self.journal.is_idempotent() {
+            return Err(SessionError::new(
+                ErrorKind::Unavailable,
+                "the store failed in the middle of a save, and others have saved since: whether this request's changes \
+                 were kept is unknown, and they were not done a second time",
+            ));
+        }
+        self.refuse_conflicts(&base, &newer, terms)?;
+        let mut data = newer.contents.data.clone();
+        self.journal.replay(&mut data, &terms.limits)?;
+        let step = self.save(&newer, data, write, terms, now)?;
+        // What expected an older version than the present one can take effect no more.
+        self.unsure &= newer.version == base.version;
+        self.base = Ok(newer);
+        Ok(Rebased::Again(step))
+    }
+
+    /// Whether this commit has written the record, or the one that it grew out of.
+    fn is_own(&self, record: &Record, write: u64, terms: &Terms, now: Timestamp) -> bool {
+        let binding = Binding { namespace: &terms.namespace, id: record.id };
+        let contents = record.payload.decode(&terms.codec, binding);
+        if self.id() == Some(record.id) && contents.is_ok_and(|it| it.id == record.id && it.write == write) {
+            return true;
+        }
+        // Nobody but this commit knows the secret that it has made.
+        let made = self.token.as_ref();
+        made.is_some_and(|token| matches!(terms.recognize(token, Some(record.clone()), now), Recognition::Valid(_)))
+    }
+
+    fn refuse_conflicts(&self, base: &Present, newer: &Present, terms: &Terms) -> Result<(), SessionError> {
+        if !terms.policy.refuses_conflicts() {
+            return Ok(());
+        }
+        for path in self.journal.changes().iter().filter_map(|change| change.overwrites()) {
+            let was_read = self.reads.iter().any(|read| read.overlaps(path));
+            let at = |present: &Present| present.contents.data.get(path.segments()).ok().flatten().map(str::to_owned);
+            if was_read && at(base) != at(newer) {
+                return Err(SessionError::new(
+                    ErrorKind::Conflict,
+                    "another request changed a key of the session after this one had read it and before it wrote it; \
+                     nothing of this request was kept: load the page again, or use Session::update",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+        let token = match &self.token {
+            Some(token) => token.clone(),
+            None => self.token.insert(Token::generate()?).clone(),
+        };
+        let mut contents = Contents {
+            namespace: terms.namespace.clone(),
+            id: token.id(),
+            created_at: now,
+            deadline: now.saturating_add(terms.policy.absolute_lifetime()),
+            idle: None,
+            persistent: terms.policy.is_persistent(),
+            digest: terms.digester.digest(&token),
+            superseded: None,
+            write,
+            data: self.data.clone().unwrap_or_default(),
+        };
+        self.remember(&mut contents, now);
+        let expires_at = contents.expiry_if_used(now, &terms.policy);
+        let record = self.prepare(token, 1, None, expires_at, contents, terms, (true, false));
+        Ok(Step::Create(record))
+    }
+
+    fn save(
+        &mut self,
+        base: &Present,
+        data: Data,
+        write: u64,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Step, SessionError> {
+        let mut contents = Contents { write, data, ..(*base.contents).clone() };
+        let mut token = base.token.clone();
+        if self.lifecycle.rotate {
+            token = match &self.token {
+                Some(token) => token.clone(),
+                None => self.token.insert(base.token.with_new_secret()?).clone(),
+            };
+            let until = now.saturating_add(LATECOMERS);
+            contents.superseded = Some(Superseded { digest: base.contents.digest, until });
+            contents.digest = terms.digester.digest(&token);
+        }
+        self.remember(&mut contents, now);
+        let issue = self.lifecycle.rotate || self.lifecycle.remember.is_some();
+        // A cookie that says when it ends moves together with the record, and only when that is due.
+        let expires_at = if contents.persistent && !issue {
+            base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)
+        } else {
+            contents.expiry_if_used(now, &terms.policy)
+        };
+        let refresh = contents.persistent && expires_at != base.expires_at;
+        let version = base.version + 1;
+        let record = self.prepare(token, version, base.user.clone(), expires_at, contents, terms, (issue, refresh));
+        Ok(Step::Save { record, expected: base.version })
+    }
+
+    fn remember(&self, contents: &mut Contents, now: Timestamp) {
+        if let Some(duration) = self.lifecycle.remember {
+            let duration = duration.min(COOKIE_LIFETIME_MAX);
+            contents.persistent = true;
+            contents.idle = Some(duration);
+            contents.deadline = now.saturating_add(duration);
+        }
+    }
+
+    /// Makes the record, and notes what will be there once it is stored.
+    #[allow(clippy::too_many_arguments, reason = "the columns of a record, once")]
+    fn prepare(
+        &mut self,
+        token: Token,
+        version: Version,
+        user: Option<Arc<str>>,
+        expires_at: Timestamp,
+        contents: Contents,
+        terms: &Terms,
+        (issue, refresh): (bool, bool),
+    ) -> Record {
+        let contents = Decoded::new(contents, terms.codec.clone());
+        let payload = Payload::from(contents.clone());
+        let record = Record { id: token.id(), version, user: user.clone(), expires_at, payload };
+        let present = Present { token, version, user, expires_at, contents };
+        self.outcome = Some(Stored::Saved { present, issue, refresh });
+        record
+    }
+}

@@ -1,0 +1,159 @@
+//! Where records are kept: the contract ([`SessionStore`]) and the stores of this crate.
+
+mod memory;
+mod noop;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use crate::clock::Timestamp;
+pub use crate::error::{StoreError, StoreErrorKind};
+pub use crate::record::{Payload, Record, Version};
+pub use crate::token::SessionId;
+pub use memory::MemoryStore;
+pub use noop::NoopStore;
+
+/// What became of [`SessionStore::create`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum CreateOutcome {
+    /// The record is stored.
+    Created,
+    /// There is a record with this id already. It was not touched.
+    Exists,
+}
+
+/// What became of [`SessionStore::save`] or [`SessionStore::touch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum SaveOutcome {
+    /// The record is stored.
+    Saved,
+    /// The stored record has another version than the expected one. Nothing was written.
+    Conflict,
+    /// There is no live record with this id: never was, deleted, or expired. Nothing was written.
+    Gone,
+}
+
+/// Keeps records.
+///
+/// # Contract
+///
+/// Correctness rests on six operations and on nothing else. No locks, no transactions across calls.
+///
+/// **Atomic.** Each operation on one record happens as a whole or not at all, and operations on one record happen one
+/// after another. `save` and `touch` compare the version and write in *one* step that no other writer can come between.
+///
+/// **Final.** When `delete` has returned, no `save` or `touch` of an earlier version brings the record back, however long
+/// it was on its way. The same holds for a record that has expired.
+///
+/// **Time.** `now` is the time of the caller, which tests may set. A record is live while `now < expires_at`, to the
+/// millisecond; a store's own time-to-live may only clean up later than that, never decide.
+///
+/// **Outcomes are values.** A lost race or a missing record is no error. An error of the kinds `Unavailable` and
+/// `TimedOut` means that a write may or may not have taken effect; the caller finds out by loading again.
+///
+/// **Exact.** Ids are compared byte by byte. The payload's bytes come back as they went in.
+///
+/// **What may be lost** when the store's process or machine dies is the store's own promise, to be stated in its docs.
+///
+/// **Cancellation.** A call whose future is dropped may have taken effect or not, but leaves the store able to answer the
+/// next call correctly.
+///
+/// Implementations are used as [`Arc<dyn SessionStore>`](Arc); `Box` and `Arc` of a store are stores themselves. The trait
+/// is written with [`async_trait`](macro@async_trait).
+#[async_trait]
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// Stores a new record. Insert only: an existing live record with this id is never overwritten.
+    async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError>;
+
+    /// The live record with this id.
+    ///
+    /// A record that cannot be read is an error of the kind [`Corrupt`](StoreErrorKind::Corrupt) and stays stored.
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+
+    /// Replaces the live record of the same id, user and expiry included, if its version is `expected`.
+    ///
+    /// `record.version` is `expected + 1`. The user index follows in the same step, or in one that heals itself.
+    async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError>;
+
+    /// Moves the expiry of the live record, earlier or later, if its version is `expected`. Version, user and payload stay.
+    async fn touch(
+        &self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError>;
+
+    /// Deletes the record, if there is one. Once this has returned the record is gone for good.
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError>;
+
+    /// Deletes at most `limit` records that are not live at `now`, and returns how many it did delete. A store that cleans
+    /// up by itself returns 0.
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// The sessions of a user, for stores that can find them. `None` is for those that cannot.
+    fn user_index(&self) -> Option<&dyn UserIndex>;
+}
+
+/// The ability of a store to find records by their user.
+#[async_trait]
+pub trait UserIndex: Send + Sync {
+    /// All live records of this user, in no particular order. Users are compared byte by byte.
+    ///
+    /// A record that was created, saved or deleted before this call is in the result or not accordingly.
+    async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError>;
+}
+
+macro_rules! forward_to_pointee {
+    ($pointer:ident) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: SessionStore + ?Sized> SessionStore for $pointer<S> {
+            async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+                (**self).create(record, now).await
+            }
+
+            async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+                (**self).load(id, now).await
+            }
+
+            async fn save(
+                &self,
+                record: &Record,
+                expected: Version,
+                now: Timestamp,
+            ) -> Result<SaveOutcome, StoreError> {
+                (**self).save(record, expected, now).await
+            }
+
+            async fn touch(
+                &self,
+                id: SessionId,
+                expected: Version,
+                expires_at: Timestamp,
+                now: Timestamp,
+            ) -> Result<SaveOutcome, StoreError> {
+                (**self).touch(id, expected, expires_at, now).await
+            }
+
+            async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+                (**self).delete(id).await
+            }
+
+            async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+                (**self).delete_expired(now, limit).await
+            }
+
+            fn user_index(&self) -> Option<&dyn UserIndex> {
+                (**self).user_index()
+            }
+        }
+    };
+}
+
+forward_to_pointee!(Arc);
+forward_to_pointee!(Box);

@@ -1,0 +1,358 @@
+//! The store in the process's own memory.
+
+mod expiry;
+mod shard;
+mod users;
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use expiry::Queue;
+use shard::{Shard, Taken};
+use users::Users;
+
+/// Shards keep writers on different sessions out of each other's way.
+const SHARDS: usize = 64;
+
+/// How many expired records a `create` clears away at most: more than one, so that they cannot pile up, and few, so that
+/// no request pays for the expiry of many.
+const CLEARED_PER_CREATE: usize = 2;
+
+/// How many expired records are cleared away while a shard is locked: some 100 microseconds of work.
+const CLEARED_PER_LOCK: usize = 128;
+
+/// Keeps sessions in memory, for one process.
+///
+/// Fast, exact and bounded: records are invisible from the millisecond on at which they expire, and the store never holds
+/// more than it was told to. When it is full, the record that would expire soonest makes room, those without a user before
+/// those with one: a crowd of visitors does not log anybody out, and a new login is never refused.
+///
+/// Clones share one store.
+///
+/// | | |
+/// |---|---|
+/// | survives a restart | no |
+/// | several machines | no, nor several processes |
+/// | user index | yes |
+/// | what can be lost | everything when the process ends; what expires soonest when the store is full |
+///
+/// Expired records give their memory back when records are created, little by little, and through
+/// [`delete_expired`](SessionStore::delete_expired): start a [sweeper](crate::SessionManager::start_sweeper) if there may be
+/// hours without new sessions.
+///
+/// # Example: at most 10,000 sessions and 16 MiB
+///
+/// ```
+/// use cloakroom::{MemoryStore, SessionLayer};
+///
+/// let store = MemoryStore::new().max_entries(10_000).max_bytes(16 << 20);
+/// let layer = SessionLayer::new(store.clone());
+/// assert_eq!(store.len(), 0);
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Shared>);
+
+struct Shared {
+    shards: Box<[Slot]>,
+    users: Users,
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+    max_entries: usize,
+    max_bytes: usize,
+}
+
+/// A shard, and when its first records expire, so that the fullest store finds what to evict without locking all of it.
+#[derive(Default)]
+struct Slot {
+    shard: Mutex<Shard>,
+    soonest: [expiry::Hint; 2],
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// Room for 1,048,576 sessions and 1 GiB.
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            shards: (0..SHARDS).map(|_| Slot::default()).collect(),
+            users: Users::default(),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            max_entries: 1 << 20,
+            max_bytes: 1 << 30,
+        }))
+    }
+
+    /// How many sessions it holds at most.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use already.
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.options().max_entries = entries;
+        self
+    }
+
+    /// How many bytes it holds at most: an estimate of what the records take, their data counted to the byte.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use already.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.options().max_bytes = bytes;
+        self
+    }
+
+    /// How many sessions it holds now, those included that have expired and were not cleared away yet.
+    pub fn len(&self) -> usize {
+        self.0.entries.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds no session.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes it holds now, by the estimate of [`max_bytes`](Self::max_bytes).
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    fn options(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.0).expect("options are given before the store is cloned or used")
+    }
+}
+
+impl Shared {
+    fn slot(&self, id: SessionId) -> &Slot {
+        &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
+    }
+
+    /// Counts `entries` and `bytes` as held, and evicts others until there is room for them.
+    fn reserve(&self, entries: usize, bytes: usize) -> Result<(), StoreError> {
+        if bytes > self.max_bytes {
+            return Err(StoreError::too_large(bytes, self.max_bytes));
+        }
+        self.entries.fetch_add(entries, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        while self.entries.load(Ordering::Relaxed) > self.max_entries
+            || self.bytes.load(Ordering::Relaxed) > self.max_bytes
+        {
+            if !self.evict_one() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&self, entries: usize, bytes: usize) {
+        self.entries.fetch_sub(entries, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Evicts the record that would expire soonest, records without a user first. `false` if there is none.
+    fn evict_one(&self) -> bool {
+        Queue::ALL.into_iter().any(|queue| {
+            // A hint may be too early, never too late: whoever finds it wrong corrects it, and the search goes on.
+            while let Some(slot) = self.soonest(queue) {
+                let mut shard = slot.lock();
+                let evicted = shard.pop_soonest(queue, Timestamp::MAX);
+                slot.update_hints(&shard);
+                if let Some(taken) = evicted {
+                    self.forget(taken);
+                    return true;
+                }
+            }
+            false
+        })
+    }
+
+    fn soonest(&self, queue: Queue) -> Option<&Slot> {
+        let hints = self.shards.iter().map(|slot| (slot.soonest[queue as usize].get(), slot));
+        hints.filter_map(|(hint, slot)| Some((hint?, slot))).min_by_key(|(hint, _)| *hint).map(|(_, slot)| slot)
+    }
+
+    /// Settles the accounts for a record that was taken out. The lock of its shard is held.
+    fn forget(&self, taken: Taken) {
+        self.release(1, taken.size);
+        if let Some(user) = taken.user {
+            self.users.remove(&user, taken.id);
+        }
+    }
+
+    fn clear_expired(&self, slot: &Slot, shard: &mut Shard, now: Timestamp, limit: usize) -> usize {
+        let mut cleared = 0;
+        for queue in Queue::ALL {
+            while cleared < limit {
+                let Some(taken) = shard.pop_soonest(queue, now) else { break };
+                self.forget(taken);
+                cleared += 1;
+            }
+        }
+        if cleared > 0 {
+            shard.give_memory_back();
+            slot.update_hints(shard);
+        }
+        cleared
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        // No code that can panic runs between two states of a shard that do not fit together.
+        self.shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update_hints(&self, shard: &Shard) {
+        for queue in Queue::ALL {
+            self.soonest[queue as usize].set(shard.first_expiry(queue));
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for MemoryStore {
+    async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        let (store, size) = (&*self.0, shard::size_of(record));
+        store.reserve(1, size)?;
+        let slot = store.slot(record.id);
+        let mut shard = slot.lock();
+        store.clear_expired(slot, &mut shard, now, CLEARED_PER_CREATE);
+        match shard.get(record.id) {
+            Some(existing) if now < existing.expires_at => {
+                store.release(1, size);
+                return Ok(CreateOutcome::Exists);
+            }
+            Some(_) => {
+                if let Some(expired) = shard.remove(record.id) {
+                    store.forget(expired);
+                }
+            }
+            None => {}
+        }
+        shard.insert(record, size);
+        if let Some(user) = &record.user {
+            store.users.add(user, record.id);
+        }
+        slot.update_hints(&shard);
+        Ok(CreateOutcome::Created)
+    }
+
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let shard = self.0.slot(id).lock();
+        Ok(shard.get(id).filter(|entry| now < entry.expires_at).map(|entry| entry.to_record(id)))
+    }
+
+    async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
+        let (store, size) = (&*self.0, shard::size_of(record));
+        // The old size is given back once the record is replaced: for a moment both count.
+        store.reserve(0, size)?;
+        let slot = store.slot(record.id);
+        let mut shard = slot.lock();
+        let outcome = match shard.get(record.id) {
+            Some(entry) if now < entry.expires_at && entry.version == expected => SaveOutcome::Saved,
+            Some(entry) if now < entry.expires_at => SaveOutcome::Conflict,
+            _ => SaveOutcome::Gone,
+        };
+        if outcome != SaveOutcome::Saved {
+            store.release(0, size);
+            return Ok(outcome);
+        }
+        if let Some(old) = shard.replace(record, size) {
+            store.release(0, old.size);
+            if old.user != record.user {
+                if let Some(user) = &old.user {
+                    store.users.remove(user, record.id);
+                }
+                if let Some(user) = &record.user {
+                    store.users.add(user, record.id);
+                }
+            }
+        }
+        slot.update_hints(&shard);
+        Ok(outcome)
+    }
+
+    async fn touch(
+        &self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let slot = self.0.slot(id);
+        let mut shard = slot.lock();
+        match shard.get(id) {
+            Some(entry) if now < entry.expires_at && entry.version == expected => {}
+            Some(entry) if now < entry.expires_at => return Ok(SaveOutcome::Conflict),
+            _ => return Ok(SaveOutcome::Gone),
+        }
+        shard.set_expiry(id, expires_at);
+        slot.update_hints(&shard);
+        Ok(SaveOutcome::Saved)
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        let slot = self.0.slot(id);
+        let mut shard = slot.lock();
+        if let Some(taken) = shard.remove(id) {
+            self.0.forget(taken);
+            slot.update_hints(&shard);
+        }
+        Ok(())
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        for slot in &self.0.shards {
+            loop {
+                let step = CLEARED_PER_LOCK.min(limit - deleted);
+                let cleared = self.0.clear_expired(slot, &mut slot.lock(), now, step);
+                deleted += cleared;
+                if cleared < CLEARED_PER_LOCK {
+                    break;
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl UserIndex for MemoryStore {
+    async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+        let live = |id: SessionId| {
+            let shard = self.0.slot(id).lock();
+            let entry = shard.get(id)?;
+            (now < entry.expires_at && entry.user.as_deref() == Some(user)).then(|| entry.to_record(id))
+        };
+        Ok(self.0.users.of(user).into_iter().filter_map(live).collect())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("entries", &self.len())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! The order in which records expire.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::Timestamp;
+use crate::token::SessionId;
+
+/// Which queue a record stands in: a full store evicts from the first one as long as there is anybody in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    Anonymous = 0,
+    LoggedIn = 1,
+}
+
+impl Queue {
+    pub(super) const ALL: [Self; 2] = [Self::Anonymous, Self::LoggedIn];
+
+    pub(super) fn of(user: Option<&Arc<str>>) -> Self {
+        if user.is_some() { Self::LoggedIn } else { Self::Anonymous }
+    }
+}
+
+/// Ids by the time at which they expire, or did when they were put in.
+#[derive(Default)]
+pub(super) struct ExpiryQueue(BinaryHeap<Reverse<(Timestamp, SessionId)>>);
+
+impl ExpiryQueue {
+    pub(super) fn push(&mut self, at: Timestamp, id: SessionId) {
+        self.0.push(Reverse((at, id)));
+    }
+
+    pub(super) fn first(&self) -> Option<(Timestamp, SessionId)> {
+        self.0.peek().map(|Reverse(item)| *item)
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Timestamp, SessionId) -> bool) {
+        self.0.retain(|Reverse((at, id))| keep(*at, *id));
+        self.shrink();
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to(self.0.len() * 2);
+    }
+}
+
+/// When the first record of a queue expires, to be read without a lock.
+pub(super) struct Hint(AtomicI64);
+
+const NEVER: i64 = i64::MAX;
+
+impl Default for Hint {
+    fn default() -> Self {
+        Self(AtomicI64::new(NEVER))
+    }
+}
+
+impl Hint {
+    pub(super) fn get(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::Relaxed) {
+            NEVER => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        }
+    }
+
+    pub(super) fn set(&self, at: Option<Timestamp>) {
+        // A record that never expires is still to be found when there is no room left.
+        let millis = at.map_or(NEVER, |at| at.as_millis().min(NEVER - 1));
+        if self.0.load(Ordering::Relaxed) != millis {
+            self.0.store(millis, Ordering::Relaxed);
+        }
+    }
+}

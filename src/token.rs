@@ -1,0 +1,334 @@
+//! What the client holds (the token) and what the store keeps of it (the digest).
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::{ConfigError, ErrorKind, SessionError};
+
+const ID_BYTES: usize = 16;
+const SECRET_BYTES: usize = 32;
+const TOKEN_BYTES: usize = ID_BYTES + SECRET_BYTES;
+
+/// Length of a token as text, in characters.
+pub(crate) const TOKEN_CHARS: usize = 64;
+
+/// The public handle of a session: good for lists of devices, logs and revocation.
+///
+/// A UUID v4. It proves nothing: who sends it as a token is a stranger, so it may be shown to the session's user and be
+/// written to logs. It never changes while the session lives, not even when the secret does.
+///
+/// An application never chooses the id of a session: this type can be read from text in order to *find* one
+/// ([`FromStr`]), and no function of this crate takes one in order to make one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// From the 16 bytes that a store kept.
+    pub const fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The 16 bytes for a store to keep. They compare exactly, unlike text in some databases.
+    pub const fn as_bytes(&self) -> &[u8; ID_BYTES] {
+        self.0.as_bytes()
+    }
+
+    /// The same as a [`Uuid`].
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", self.0)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::from_str(text).map(Self)
+    }
+}
+
+/// 32 random bytes that only the client keeps. Wiped when dropped; cannot be printed or compared.
+#[derive(Clone)]
+struct Secret([u8; SECRET_BYTES]);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What the client shows to be recognized: the id and the secret of a session.
+///
+/// As text it is 64 characters of the URL-safe base64 alphabet (RFC 4648 section 5), never padded: one text for every
+/// token. Made by the server alone, from random bytes of the operating system. Wiped when dropped; it cannot be
+/// compared, and neither `Debug` nor anything else but [`expose`](Self::expose) shows its text.
+#[derive(Clone)]
+pub struct Token {
+    id: SessionId,
+    secret: Secret,
+}
+
+impl Token {
+    /// A new id with a new secret, by one system call.
+    pub(crate) fn generate() -> Result<Self, SessionError> {
+        let mut random = Zeroizing::new([0; TOKEN_BYTES]);
+        fill_random(&mut *random)?;
+        let (id, secret) = split(&random);
+        Ok(Self { id: SessionId(uuid::Builder::from_random_bytes(id).into_uuid()), secret })
+    }
+
+    /// The same id with a new secret.
+    pub(crate) fn with_new_secret(&self) -> Result<Self, SessionError> {
+        let mut secret = Secret([0; SECRET_BYTES]);
+        fill_random(&mut secret.0)?;
+        Ok(Self { id: self.id, secret })
+    }
+
+    /// Reads a token. `None` for anything that [`expose`](Self::expose) could not have written: another length, another
+    /// alphabet, padding.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != TOKEN_CHARS {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes).ok()?;
+        if length != TOKEN_BYTES {
+            return None;
+        }
+        let (id, secret) = split(&bytes);
+        Some(Self { id: SessionId::from_bytes(id), secret })
+    }
+
+    /// The public handle in it.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The text for the client to keep. Whoever has it is taken for the client: hand it over, and do nothing else with it.
+    pub fn expose(&self) -> Zeroizing<String> {
+        let bytes = self.bytes();
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))
+    }
+
+    fn bytes(&self) -> Zeroizing<[u8; TOKEN_BYTES]> {
+        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+        bytes[..ID_BYTES].copy_from_slice(self.id.as_bytes());
+        bytes[ID_BYTES..].copy_from_slice(&self.secret.0);
+        bytes
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn split(bytes: &[u8; TOKEN_BYTES]) -> ([u8; ID_BYTES], Secret) {
+    let mut id = [0; ID_BYTES];
+    let mut secret = Secret([0; SECRET_BYTES]);
+    id.copy_from_slice(&bytes[..ID_BYTES]);
+    secret.0.copy_from_slice(&bytes[ID_BYTES..]);
+    (id, secret)
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), SessionError> {
+    getrandom::fill(bytes).map_err(|error| {
+        SessionError::new(
+            ErrorKind::NoRandomness,
+            "the operating system gave no random bytes; no session can be made until it does",
+        )
+        .because(error)
+    })
+}
+
+/// What a store keeps of a token: enough to recognize it, too little to send it.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Equal to nothing that [`TokenDigester::digest`] returns, for all that anyone knows.
+    pub(crate) const NONE: Self = Self([0; 32]);
+
+    /// Compares in constant time (ASVS 11.2.4).
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    pub(crate) fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        (URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()? == bytes.len()).then_some(Self(bytes))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+/// A key that is kept apart from the store, so that a stolen store alone does not even allow to check a guess.
+///
+/// Given to [`SessionManager::pepper`](crate::SessionManager::pepper). All processes that share a store need the same
+/// one. Changing it ends every session.
+pub struct Pepper(Hmac<Sha256>);
+
+impl Pepper {
+    /// From at least 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::WeakKey`] for fewer than 32 bytes, or if all of them are the same.
+    pub fn new(key: &[u8]) -> Result<Self, ConfigError> {
+        let weak = ConfigError::WeakKey { purpose: "the pepper" };
+        if key.len() < 32 || key.iter().all(|byte| *byte == key[0]) {
+            return Err(weak);
+        }
+        Hmac::new_from_slice(key).map(Self).map_err(|_| weak)
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(..)")
+    }
+}
+
+/// Makes digests: SHA-256 of the token, or HMAC-SHA-256 with a pepper (RFC 2104).
+///
+/// A fast hash is right here: 256 random bits cannot be guessed, however fast the guessing is.
+#[derive(Clone, Default)]
+pub(crate) struct TokenDigester(Option<Hmac<Sha256>>);
+
+impl TokenDigester {
+    pub(crate) fn keyed(pepper: &Pepper) -> Self {
+        Self(Some(pepper.0.clone()))
+    }
+
+    pub(crate) fn digest(&self, token: &Token) -> TokenDigest {
+        let bytes = token.bytes();
+        TokenDigest(match &self.0 {
+            None => Sha256::digest(*bytes).into(),
+            Some(keyed) => keyed.clone().chain_update(*bytes).finalize().into_bytes().into(),
+        })
+    }
+}
+
+impl fmt::Debug for TokenDigester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "TokenDigester(keyed)" } else { "TokenDigester(plain)" })
+    }
+}
+
+/// 64 random bits, for names that need to be unique but not secret.
+pub(crate) fn random_u64() -> Result<u64, SessionError> {
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_token_is_64_characters_and_reads_back() {
+        let token = Token::generate().unwrap();
+        let text = token.expose();
+        assert_eq!(text.len(), TOKEN_CHARS);
+        let again = Token::parse(text.as_bytes()).unwrap();
+        assert_eq!(again.id(), token.id());
+        assert_eq!(again.expose(), text);
+        assert_eq!(token.id().as_uuid().get_version_num(), 4);
+    }
+
+    #[test]
+    fn only_the_one_canonical_text_is_a_token() {
+        let text = Token::generate().unwrap().expose();
+        let mut wrong = vec![String::new(), text[1..].into(), format!("{}A", *text), format!("{}=", &text[..63])];
+        for bad in ['+', '/', '=', ' ', '%', '.', '\u{e9}'] {
+            wrong.push(format!("{}{bad}", &text[..63]));
+        }
+        for text in wrong {
+            assert!(Token::parse(text.as_bytes()).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_do_not_repeat_and_their_bits_are_even() {
+        let mut seen = HashSet::new();
+        let mut ones = [0_u32; SECRET_BYTES * 8];
+        let rounds = 20_000;
+        for _ in 0..rounds {
+            let token = Token::generate().unwrap();
+            for (bit, count) in ones.iter_mut().enumerate() {
+                *count += u32::from(token.secret.0[bit / 8] >> (bit % 8) & 1);
+            }
+            assert!(seen.insert(token.secret.0));
+        }
+        // Eight standard deviations of a fair coin: 8 * sqrt(20 000) / 2.
+        assert!(ones.iter().all(|count| count.abs_diff(rounds / 2) < 566), "{ones:?}");
+    }
+
+    #[test]
+    fn a_digest_answers_for_its_own_token_only() {
+        let token = Token::generate().unwrap();
+        let pepper = Pepper::new(b"0123456789abcdef0123456789abcdef").unwrap();
+        for digester in [TokenDigester::default(), TokenDigester::keyed(&pepper)] {
+            let digest = digester.digest(&token);
+            assert!(digest.matches(&digester.digest(&token)));
+            assert!(!digest.matches(&digester.digest(&token.with_new_secret().unwrap())));
+            assert!(TokenDigest::from_text(&digest.to_text()).unwrap().matches(&digest));
+        }
+        assert!(!TokenDigester::default().digest(&token).matches(&TokenDigester::keyed(&pepper).digest(&token)));
+    }
+
+    #[test]
+    fn the_plain_digest_is_sha_256_of_the_48_bytes() {
+        let token = Token::parse(&[b'A'; TOKEN_CHARS]).unwrap();
+        let known = "17b0761f87b081d5cf10757ccc89f12be355c70e2e29df288b65b30710dcbcd1";
+        let hex: String = TokenDigester::default().digest(&token).0.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, known);
+    }
+
+    #[test]
+    fn a_weak_pepper_is_refused() {
+        assert!(Pepper::new(b"secret").is_err());
+        assert!(Pepper::new(&[7; 64]).is_err());
+    }
+
+    #[test]
+    fn nothing_of_the_secret_is_printed() {
+        let token = Token::generate().unwrap();
+        let printed = format!("{token:?} {:?}", TokenDigester::default().digest(&token));
+        assert!(!printed.contains(&token.expose()[22..]));
+        assert!(printed.contains(&token.id().to_string()));
+    }
+}
