@@ -138,26 +138,29 @@ impl Shared {
         &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
     }
 
-    /// Counts `entries` and `bytes` as held, and evicts others until there is room for them.
-    fn reserve(&self, entries: usize, bytes: usize) -> Result<(), StoreError> {
-        if bytes > self.max_bytes {
-            return Err(StoreError::too_large(bytes, self.max_bytes));
-        }
-        self.entries.fetch_add(entries, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        while self.entries.load(Ordering::Relaxed) > self.max_entries
-            || self.bytes.load(Ordering::Relaxed) > self.max_bytes
-        {
-            if !self.evict_one() {
-                break;
-            }
-        }
-        Ok(())
+    /// Counts a record as held, once there is room for it.
+    fn reserve(&self, size: usize) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.make_room();
     }
 
-    fn release(&self, entries: usize, bytes: usize) {
-        self.entries.fetch_sub(entries, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    /// Evicts until the store holds no more than it may. No shard may be locked by the caller.
+    fn make_room(&self) {
+        let is_over = || {
+            self.entries.load(Ordering::Relaxed) > self.max_entries
+                || self.bytes.load(Ordering::Relaxed) > self.max_bytes
+        };
+        while is_over() && self.evict_one() {}
+    }
+
+    fn release(&self, size: usize) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), StoreError> {
+        if size > self.max_bytes { Err(StoreError::too_large(size, self.max_bytes)) } else { Ok(()) }
     }
 
     /// Evicts the record that would expire soonest, records without a user first. `false` if there is none.
@@ -184,7 +187,7 @@ impl Shared {
 
     /// Settles the accounts for a record that was taken out. The lock of its shard is held.
     fn forget(&self, taken: Taken) {
-        self.release(1, taken.size);
+        self.release(taken.size);
         if let Some(user) = taken.user {
             self.users.remove(&user, taken.id);
         }
@@ -225,13 +228,14 @@ impl Slot {
 impl SessionStore for MemoryStore {
     async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let (store, size) = (&*self.0, shard::size_of(record));
-        store.reserve(1, size)?;
+        store.check_size(size)?;
+        store.reserve(size);
         let slot = store.slot(record.id);
         let mut shard = slot.lock();
         store.clear_expired(slot, &mut shard, now, CLEARED_PER_CREATE);
         match shard.get(record.id) {
             Some(existing) if now < existing.expires_at => {
-                store.release(1, size);
+                store.release(size);
                 return Ok(CreateOutcome::Exists);
             }
             Some(_) => {
@@ -256,21 +260,16 @@ impl SessionStore for MemoryStore {
 
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
         let (store, size) = (&*self.0, shard::size_of(record));
-        // The old size is given back once the record is replaced: for a moment both count.
-        store.reserve(0, size)?;
+        store.check_size(size)?;
         let slot = store.slot(record.id);
         let mut shard = slot.lock();
-        let outcome = match shard.get(record.id) {
-            Some(entry) if now < entry.expires_at && entry.version == expected => SaveOutcome::Saved,
-            Some(entry) if now < entry.expires_at => SaveOutcome::Conflict,
-            _ => SaveOutcome::Gone,
-        };
+        let outcome = shard.compare(record.id, expected, now);
         if outcome != SaveOutcome::Saved {
-            store.release(0, size);
             return Ok(outcome);
         }
         if let Some(old) = shard.replace(record, size) {
-            store.release(0, old.size);
+            store.bytes.fetch_add(size, Ordering::Relaxed);
+            store.bytes.fetch_sub(old.size, Ordering::Relaxed);
             if old.user != record.user {
                 if let Some(user) = &old.user {
                     store.users.remove(user, record.id);
@@ -281,7 +280,9 @@ impl SessionStore for MemoryStore {
             }
         }
         slot.update_hints(&shard);
-        Ok(outcome)
+        drop(shard);
+        store.make_room();
+        Ok(SaveOutcome::Saved)
     }
 
     async fn touch(
@@ -293,14 +294,12 @@ impl SessionStore for MemoryStore {
     ) -> Result<SaveOutcome, StoreError> {
         let slot = self.0.slot(id);
         let mut shard = slot.lock();
-        match shard.get(id) {
-            Some(entry) if now < entry.expires_at && entry.version == expected => {}
-            Some(entry) if now < entry.expires_at => return Ok(SaveOutcome::Conflict),
-            _ => return Ok(SaveOutcome::Gone),
+        let outcome = shard.compare(id, expected, now);
+        if outcome == SaveOutcome::Saved {
+            shard.set_expiry(id, expires_at);
+            slot.update_hints(&shard);
         }
-        shard.set_expiry(id, expires_at);
-        slot.update_hints(&shard);
-        Ok(SaveOutcome::Saved)
+        Ok(outcome)
     }
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {

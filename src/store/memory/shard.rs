@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::expiry::{ExpiryQueue, Queue};
 use crate::clock::Timestamp;
 use crate::record::{Payload, Record, Version};
+use crate::store::SaveOutcome;
 use crate::token::SessionId;
 
 /// What an entry takes beside its payload: its place in the map and in the queue.
@@ -59,6 +60,15 @@ impl Entry {
 impl Shard {
     pub(super) fn get(&self, id: SessionId) -> Option<&Entry> {
         self.entries.get(&id)
+    }
+
+    /// What a write of the version behind `expected` would meet.
+    pub(super) fn compare(&self, id: SessionId, expected: Version, now: Timestamp) -> SaveOutcome {
+        match self.get(id) {
+            Some(entry) if now < entry.expires_at && entry.version == expected => SaveOutcome::Saved,
+            Some(entry) if now < entry.expires_at => SaveOutcome::Conflict,
+            _ => SaveOutcome::Gone,
+        }
     }
 
     pub(super) fn insert(&mut self, record: &Record, size: usize) {
@@ -150,6 +160,11 @@ impl Shard {
             self.queues[queue as usize]
                 .retain(|at, id| entries.get(&id).is_some_and(|entry| entry.queued == (queue, at)));
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.entries.capacity()
     }
 
     #[cfg(test)]

@@ -26,6 +26,10 @@ impl Users {
             ids.remove(&id);
             if ids.is_empty() {
                 shard.remove(user);
+                if shard.capacity() > 64 && shard.len() < shard.capacity() / 4 {
+                    let room = shard.len() * 2;
+                    shard.shrink_to(room);
+                }
             }
         }
     }
