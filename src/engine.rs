@@ -277,9 +277,9 @@ impl Engine {
         self.call("load", self.store.load(id, now)).await
     }
 
-    /// Deletes records that have expired, at most `limit`. How many. A failure is the caller's to report.
+    /// Deletes records that have expired, at most `limit`. How many.
     pub(crate) async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
-        self.store.delete_expired(self.clock.now(), limit).await
+        self.call("delete_expired", self.store.delete_expired(self.clock.now(), limit)).await
     }
 
     /// One call to the store, not longer than the operation timeout.

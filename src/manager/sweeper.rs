@@ -34,7 +34,7 @@ impl SweeperSettings {
     }
 
     /// How many records to delete in one call to the store: 1,000 if not given, at least 1. A sweep makes as many calls as
-    /// it takes.
+    /// it takes. Each has to end within [`Limits::operation_timeout`](crate::Limits::operation_timeout).
     pub const fn batch(mut self, records: usize) -> Self {
         self.batch = if records == 0 { 1 } else { records };
         self
@@ -102,13 +102,11 @@ impl Sweep {
             if let Ok(Ok(_) | Err(_)) = tokio::time::timeout(wait, stopped.wait_for(|stop| *stop)).await {
                 return;
             }
-            match self.sweep(&stopped).await {
-                Ok(()) => failures_in_a_row = 0,
-                Err(error) => {
-                    failures_in_a_row += 1;
-                    self.note(|report| report.failures += 1);
-                    self.engine.events.store_failed("delete_expired", &error);
-                }
+            if self.sweep(&stopped).await.is_ok() {
+                failures_in_a_row = 0;
+            } else {
+                failures_in_a_row += 1;
+                self.note(|report| report.failures += 1);
             }
         }
     }

@@ -68,7 +68,7 @@ pub(crate) struct Work {
     lifecycle: Lifecycle,
     touch: Option<Timestamp>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
-    token: Option<Token>,
+    pub(super) token: Option<Token>,
     /// What the last step would leave behind.
     outcome: Option<Stored>,
     /// Whether a step may have been taken although the store reported a failure.

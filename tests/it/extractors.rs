@@ -1,0 +1,131 @@
+//! Sessions as handler arguments in axum, and errors as answers.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
+use cloakroom::{LazySession, MemoryStore, ReadOnlySession, Session, SessionError};
+use http::StatusCode;
+
+use crate::support::{Browser, layer, send, send_token};
+
+async fn write(session: Session) -> Result<(), SessionError> {
+    session.insert("name", "Ada")
+}
+
+async fn read_only(session: ReadOnlySession) -> Result<String, SessionError> {
+    Ok(session.get::<String>("name")?.unwrap_or_else(|| "nobody".into()))
+}
+
+async fn optional(session: Option<Session>) -> &'static str {
+    if session.is_some() { "there" } else { "none" }
+}
+
+async fn lazily_never(_: LazySession) {}
+
+async fn twice(first: Session, lazy: LazySession, second: Session) -> Result<String, SessionError> {
+    first.insert("n", 1)?;
+    let third = lazy.load().await?;
+    Ok(format!("{:?} {:?}", second.get::<u8>("n")?, third.get::<u8>("n")?))
+}
+
+async fn too_large(session: Session) -> Result<(), SessionError> {
+    session.insert("x", "x".repeat(1 << 20))
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/write", get(write))
+        .route("/read", get(read_only))
+        .route("/optional", get(optional))
+        .route("/lazy", get(lazily_never))
+        .route("/twice", get(twice))
+        .route("/too-large", get(too_large))
+}
+
+#[tokio::test]
+async fn each_extractor_loads_as_much_as_it_says() {
+    let store = CountingStore::new(MemoryStore::new());
+    let app = routes().layer(layer(store.clone(), &TestClock::default()));
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.get("/optional").await.body, "none");
+    assert_eq!(browser.get("/read").await.body, "nobody");
+    assert_eq!(store.reset(), Calls::default());
+    assert_eq!(browser.token, None);
+
+    browser.get("/write").await;
+    assert_eq!(store.reset(), Calls { create: 1, ..Calls::default() });
+    assert_eq!(browser.get("/optional").await.body, "there");
+    assert_eq!(browser.get("/read").await.body, "Ada");
+    assert_eq!(store.reset(), Calls { load: 2, ..Calls::default() });
+    browser.get("/lazy").await;
+    assert_eq!(store.reset(), Calls::default());
+}
+
+#[tokio::test]
+async fn asking_twice_gives_the_same_session() {
+    let store = CountingStore::new(MemoryStore::new());
+    let app = routes().layer(layer(store.clone(), &TestClock::default()));
+    let mut browser = Browser::new(&app);
+    browser.get("/write").await;
+    store.reset();
+    assert_eq!(browser.get("/twice").await.body, "Some(1) Some(1)");
+    assert_eq!(store.reset(), Calls { load: 1, save: 1, ..Calls::default() });
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_said_so() {
+    for path in ["/write", "/read", "/optional", "/lazy"] {
+        let answer = send(&routes(), path, &[]).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert!(!answer.body.is_empty());
+    }
+    let error = LazySession::of(&http::Request::new(())).unwrap_err();
+    assert_eq!(error.kind(), cloakroom::ErrorKind::MissingLayer);
+    assert!(error.to_string().contains(".layer(SessionLayer::new(store))"));
+}
+
+#[tokio::test]
+async fn errors_are_answers() {
+    let store = FaultStore::new(MemoryStore::new());
+    let app = routes().layer(layer(store.clone(), &TestClock::default()));
+    let mut browser = Browser::new(&app);
+    browser.get("/write").await;
+
+    let answer = browser.get("/too-large").await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answer.headers.get("retry-after").is_none());
+
+    store.once(Operation::Load, Fault::Down);
+    let answer = browser.get("/read").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert!(answer.set_cookies().is_empty());
+
+    store.once(Operation::Load, Fault::Broken);
+    assert_eq!(browser.get("/read").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(browser.get("/read").await.body, "Ada");
+}
+
+/// A handler that streams may ask for its session when the answer has left long ago: it can read then, and not write.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_loaded_after_the_answer_is_read_only() {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let late = move |lazy: LazySession| async move {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let session = lazy.load().await.unwrap();
+            sender.send((session.get::<String>("name").unwrap(), session.insert("name", "Bob"))).unwrap();
+        });
+    };
+    let app = routes().route("/late", get(late)).layer(layer(MemoryStore::new(), &TestClock::default()));
+    let mut browser = Browser::new(&app);
+    browser.get("/write").await;
+    browser.get("/late").await;
+    let (name, written) = receiver.recv().await.unwrap();
+    assert_eq!(name.as_deref(), Some("Ada"));
+    assert_eq!(written.unwrap_err().kind(), cloakroom::ErrorKind::Committed);
+    assert_eq!(send_token(&app, "/read", &browser.token.unwrap()).await.body, "Ada");
+}
