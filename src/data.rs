@@ -6,6 +6,8 @@
 mod path;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Range;
 
@@ -68,12 +70,8 @@ impl Data {
         let Object(members) = serde_json::from_str(text)?;
         let mut data = Self { text: String::with_capacity(text.len()), members: Vec::with_capacity(members.len()) };
         data.text.push_str("{}");
-        for (key, value) in members {
-            let key = canonical_key(key)?;
-            match data.position(&key) {
-                Some(index) => data.replace(index, value.get()),
-                None => data.append(&key, value.get()),
-            }
+        for (key, value) in last_of_each(members)? {
+            data.append(&key, value.get());
         }
         Ok(data)
     }
@@ -107,6 +105,14 @@ impl Data {
             }
         }
         Ok(Some(value))
+    }
+
+    /// The raw JSON text at a path that was checked, which may be the path to everything.
+    pub(crate) fn at(&self, path: &OwnedPath) -> Option<&str> {
+        if path.segments().is_empty() {
+            return Some(&self.text);
+        }
+        self.get(path.segments()).ok().flatten()
     }
 
     /// Puts raw JSON text at a path and makes the objects that lead there. On an error nothing has changed.
@@ -296,6 +302,25 @@ fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
         return Ok(Cow::Owned(escape(&key).into_owned()));
     }
     Ok(Cow::Borrowed(inner))
+}
+
+/// Each key once, at its first place and with its last value, in linear time: keys may be the visitors' choice.
+fn last_of_each<'a>(
+    members: Vec<(&'a RawValue, &'a RawValue)>,
+) -> serde_json::Result<Vec<(Cow<'a, str>, &'a RawValue)>> {
+    let mut places = HashMap::with_capacity(members.len());
+    let mut unique = Vec::with_capacity(members.len());
+    for (key, value) in members {
+        let key = canonical_key(key)?;
+        match places.entry(key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(unique.len());
+                unique.push((key, value));
+            }
+            Entry::Occupied(entry) => unique[*entry.get()].1 = value,
+        }
+    }
+    Ok(unique)
 }
 
 /// The raw value of one member of an object that is not indexed.

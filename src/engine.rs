@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
-use crate::event::{DropReason, Events, SessionEvent};
+use crate::event::{DropReason, Events, SessionEvent, chain};
 use crate::record::{DecodeError, Record};
-use crate::state::{Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work};
+use crate::state::{
+    Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work, ended,
+};
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore};
 use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
@@ -72,8 +74,8 @@ impl Unit {
             return None;
         }
         match state.begin(mode, terms, now) {
-            Next::Done(change) => Some(change),
-            Next::Work(_) => None,
+            Ok(Next::Done(change)) => Some(change),
+            Ok(Next::Work(_)) | Err(_) => None,
         }
     }
 
@@ -82,10 +84,18 @@ impl Unit {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
             let _one_at_a_time = self.io.lock().await;
-            let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now());
-            match next {
-                Next::Done(change) => Ok(change),
-                Next::Work(work) => self.perform(*work, mode).await,
+            loop {
+                let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
+                let work = match next {
+                    Next::Done(change) => return Ok(change),
+                    Next::Work(work) => work,
+                };
+                let was_left_over = work.is_unsure();
+                let change = self.perform(*work, mode).await?;
+                // An earlier commit has come to its end: now it is the turn of this one.
+                if !was_left_over {
+                    return Ok(change);
+                }
             }
         })
     }
@@ -93,14 +103,26 @@ impl Unit {
     /// Learns what others have saved in the meantime.
     pub(crate) async fn reload(&self) -> Result<(), SessionError> {
         let _one_at_a_time = self.io.lock().await;
-        let Some(token) = self.state().present().map(|present| present.token.clone()) else {
-            return Ok(());
+        let (token, left_over) = {
+            let mut state = self.state();
+            let Some(present) = state.present() else { return Ok(()) };
+            (present.token.clone(), state.take_unfinished())
         };
-        if let Recognition::Valid(present) = self.engine.recognize(&token).await? {
-            return self.state().reload(present, &self.engine.terms);
+        if let Some(work) = left_over {
+            self.perform(*work, Mode::Save).await?;
         }
-        self.state().end();
-        Err(ended())
+        match self.engine.recognize(&token).await? {
+            Recognition::Valid(newer) => self.rebase(&newer),
+            Recognition::Unreadable(error) => Err(SessionError::new(
+                ErrorKind::Store,
+                "another request has left a record that cannot be read; this one goes on with what it has",
+            )
+            .because(error)),
+            Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord => {
+                self.state().end();
+                Err(ended())
+            }
+        }
     }
 
     async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
@@ -108,50 +130,81 @@ impl Unit {
         let limit = engine.terms.limits.max_commit_time();
         let result = match deadline::within(limit, engine.store_changes(&mut work)).await {
             Some(result) => result,
-            None => Err(SessionError::new(
-                ErrorKind::Contended,
-                "the session could not be saved within Limits::commit_timeout, because others saved it again and again \
-                 or the store was slow; nothing of this request is known to be kept: try again",
-            )),
+            None => {
+                work.be_unsure();
+                Err(SessionError::new(
+                    ErrorKind::Contended,
+                    "the session could not be saved within Limits::commit_timeout, because others saved it again and again \
+                     or the store was slow; whether anything of this request was kept is unknown: look, and try again",
+                ))
+            }
         };
-        let now = engine.clock.now();
         match result {
-            Ok(stored) => {
-                let dropped = match &stored {
-                    Stored::Dropped(reason) if !work.is_touch() => Some(*reason),
-                    _ => None,
-                };
-                let change = self.state().finish(stored, &engine.terms, now)?;
-                if let Some(reason) = dropped {
-                    engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
-                    // In the middle of a request somebody waits who can still act on it.
-                    if mode == Mode::Save {
-                        return Err(ended());
-                    }
-                }
-                Ok(change)
-            }
+            Ok(stored) => self.finish(stored, &work, mode),
             // A request that only reads does not fail because its session could not be kept alive for longer.
-            Err(_) if work.is_touch() => Ok(self.state().token_change(now)),
-            Err(error) if engine.terms.policy.is_best_effort() && work.is_data_only() && error.is_temporary() => {
-                engine.events.lost(work.id(), &error);
-                Ok(self.state().token_change(now))
-            }
+            Err(_) if work.is_touch() => Ok(self.token_change()),
             Err(error) => {
+                let may_be_lost = engine.terms.policy.is_best_effort() && work.is_data_only() && error.is_temporary();
+                if may_be_lost && mode != Mode::Save {
+                    engine.events.lost(work.id(), &error);
+                    return Ok(self.token_change());
+                }
+                engine.events.commit_failed(work.id(), &error);
                 self.state().restore(work);
                 Err(error)
             }
         }
     }
-}
 
-/// The session is over, for whoever has to know.
-pub(crate) fn ended() -> SessionError {
-    SessionError::new(
-        ErrorKind::Ended,
-        "the session ended while this request was at work: it was logged out elsewhere, has expired, \
-         or its secret was replaced; nothing of this request was kept",
-    )
+    fn finish(&self, stored: Stored, work: &Work, mode: Mode) -> Result<TokenChange, SessionError> {
+        let dropped = match &stored {
+            Stored::Dropped(reason) => Some(*reason),
+            _ => None,
+        };
+        let saved = match &stored {
+            Stored::Saved { present, .. } => Some(present.clone()),
+            _ => None,
+        };
+        self.state().finish(stored, work);
+        if let Some(reason) = dropped {
+            if !work.is_touch() {
+                self.engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
+            }
+            // In the middle of a request somebody waits who can still act on it.
+            if mode == Mode::Save {
+                return Err(ended());
+            }
+        }
+        if let Some(saved) = saved {
+            self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
+        }
+        Ok(self.token_change())
+    }
+
+    /// Puts the changes that are not stored yet on a newer state of the session. The functions of updates are the
+    /// application's, and may use the session: they run without the lock.
+    fn rebase(&self, newer: &Present) -> Result<(), SessionError> {
+        loop {
+            let (journal, revision) = self.state().pending();
+            let mut data = None;
+            if !journal.is_empty() {
+                let data = data.insert(newer.contents.data.clone());
+                journal.replay(data, &self.engine.terms.limits)?;
+            }
+            if self.state().rebase(newer.clone(), data, revision) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn token_change(&self) -> TokenChange {
+        self.state().token_change(self.engine.clock.now())
+    }
+
+    /// What commits of this request have stored that the client has to know, although the last one has failed.
+    pub(crate) fn stored_token_change(&self) -> TokenChange {
+        self.state().stored_token_change(self.engine.clock.now())
+    }
 }
 
 impl Engine {
@@ -182,17 +235,22 @@ impl Engine {
         State::new(Err(Absence::Ambiguous))
     }
 
-    /// Loads the record of a token and checks it. A record of a newer version is an error: it is somebody's session.
+    /// Loads the record of a token and checks it.
     async fn recognize(&self, token: &Token) -> Result<Recognition, SessionError> {
         let now = self.clock.now();
-        let record = match self.load(token.id(), now).await {
-            Ok(record) => record,
+        match self.load(token.id(), now).await {
+            Ok(record) => self.judge(token, record, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: format!("{error:?}") });
-                return Ok(Recognition::Stranger);
+                self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
+                Ok(Recognition::Stranger)
             }
-            Err(error) => return Err(error.into()),
-        };
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks a record against a token, and tells what should not be. A record of a newer version is an error: it is
+    /// somebody's session.
+    fn judge(&self, token: &Token, record: Option<Record>, now: Timestamp) -> Result<Recognition, SessionError> {
         let recognition = self.terms.recognize(token, record, now);
         match &recognition {
             Recognition::WrongRecord => self.events.emit(&SessionEvent::WrongRecord { id: token.id() }),
@@ -213,12 +271,14 @@ impl Engine {
 
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
     async fn store_changes(&self, work: &mut Work) -> Result<Stored, SessionError> {
-        let write = next_write()?;
-        let mut step = work.first_step(write, &self.terms, self.clock.now())?;
         let mut backoff = Backoff::default();
-        let mut retries = 0;
-        let mut failed_before = false;
+        let (mut retries, mut failed_before) = (0, false);
+        let mut next = if work.is_unsure() { self.look_again(work).await? } else { self.first_step(work)? };
         loop {
+            let step = match next {
+                Rebased::Done(stored) => return Ok(stored),
+                Rebased::Again(step) => step,
+            };
             match self.take(&step).await {
                 Ok(Taken::Done) => {
                     if let (Some(id), 1..) = (work.id(), retries) {
@@ -233,24 +293,47 @@ impl Engine {
                     retries += 1;
                     backoff.wait().await;
                 }
-                Err(error) if error.is_ambiguous() && !failed_before && !work.is_touch() => {
+                Err(error) => {
+                    let ambiguous = error.is_ambiguous() && !work.is_touch();
+                    if ambiguous {
+                        work.be_unsure();
+                    }
+                    if failed_before || !ambiguous {
+                        return Err(error.into());
+                    }
                     failed_before = true;
-                    work.be_unsure();
                 }
-                Err(error) => return Err(error.into()),
             }
-            if matches!(step, Step::Delete(_)) {
-                continue;
-            }
-            let now = self.clock.now();
-            let found = match work.token() {
-                Some(token) => self.load(token.id(), now).await?,
-                None => None,
-            };
-            match work.rebase(found, write, &self.terms, now)? {
-                Rebased::Done(stored) => return Ok(stored),
-                Rebased::Again(next) => step = next,
-            }
+            next = self.look_again(work).await?;
+        }
+    }
+
+    fn first_step(&self, work: &mut Work) -> Result<Rebased, SessionError> {
+        work.first_step(next_write()?, &self.terms, self.clock.now()).map(Rebased::Again)
+    }
+
+    /// After a conflict or a failure: what is there now, and what it means.
+    async fn look_again(&self, work: &mut Work) -> Result<Rebased, SessionError> {
+        // Whatever is there, it is to be deleted.
+        if work.is_delete() {
+            return self.first_step(work);
+        }
+        let Some(token) = work.token().cloned() else {
+            return self.first_step(work);
+        };
+        let now = self.clock.now();
+        let found = self.load(token.id(), now).await?;
+        // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
+        if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
+            return Ok(Rebased::Done(work.done()));
+        }
+        match work.base().cloned() {
+            Some(base) => work.rebase(&base, self.judge(&token, found, now)?, &self.terms, now),
+            None if found.is_none() => work.create(&self.terms, now).map(Rebased::Again),
+            None => Err(SessionError::new(
+                ErrorKind::Store,
+                "the store says that a session with a new random id exists already; look at the store",
+            )),
         }
     }
 

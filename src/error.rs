@@ -13,7 +13,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// the text says what to do and is meant for logs; [`source`](StdError::source) keeps the cause as it was.
 /// No error holds a token or a secret.
 ///
-/// With the feature `axum` it is an `IntoResponse`, so that `?` works in handlers.
+/// With the feature `axum` it is an `IntoResponse`, so that `?` works in handlers that return
+/// `Result<_, SessionError>`; together with other errors it works under `axum::response::Result<_>`.
 pub struct SessionError(Box<Inner>);
 
 struct Inner {
@@ -26,12 +27,13 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store could not be reached, or answered with a failure. Nobody was logged out; a later try may succeed.
+    /// The store could not be reached, or gave up in the middle: whether a write was kept may be unknown. A later try may
+    /// succeed.
     Unavailable,
     /// The store did not answer before its deadline ([`Limits::operation_timeout`](crate::Limits::operation_timeout)).
     TimedOut,
     /// Others saved the same session again and again until the
-    /// [`commit_timeout`](crate::Limits::commit_timeout) was over. Nothing of this request was kept.
+    /// [`commit_timeout`](crate::Limits::commit_timeout) was over, or the function of an update writes to its own path.
     Contended,
     /// A key that this request had read and then wrote was changed by another request in between, and the policy is
     /// [`Conflicts::Refuse`](crate::Conflicts::Refuse). Nothing of this request was kept.
@@ -133,6 +135,7 @@ pub enum StoreErrorKind {
     /// No answer in time. Whether a write took effect is unknown.
     TimedOut,
     /// The record is larger than the store takes, in bytes. Nothing was written.
+    #[non_exhaustive]
     TooLarge {
         /// Size of the record.
         size: usize,

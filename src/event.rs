@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{SessionError, StoreError, StoreErrorKind};
+use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::token::SessionId;
 
 /// Something that the operator of an application may want to know.
@@ -17,11 +17,13 @@ use crate::token::SessionId;
 pub enum SessionEvent {
     /// A request showed several tokens under one name: two that are both good, or more than are looked up. It was taken for
     /// anonymous, and nothing was ended. Somebody may be planting cookies.
+    #[non_exhaustive]
     AmbiguousToken {
         /// How many different tokens it showed; those beyond the fifth are not counted.
         tokens: usize,
     },
     /// A record cannot be read. It was taken for absent, and left as it is.
+    #[non_exhaustive]
     Corrupt {
         /// Whose record it is.
         id: SessionId,
@@ -29,11 +31,13 @@ pub enum SessionEvent {
         cause: String,
     },
     /// The store answered with the record of another session. It was not served. This should be looked into at once.
+    #[non_exhaustive]
     WrongRecord {
         /// The session that was asked for.
         id: SessionId,
     },
     /// The changes of a request were dropped, because its session had ended in the meantime or its secret had been replaced.
+    #[non_exhaustive]
     Dropped {
         /// The session, if the request had one.
         id: Option<SessionId>,
@@ -42,13 +46,25 @@ pub enum SessionEvent {
     },
     /// The changes of a request were lost to a store failure, and the policy lets the answer go out all the same
     /// ([`SessionPolicy::best_effort`](crate::SessionPolicy::best_effort)).
+    #[non_exhaustive]
     Lost {
         /// The session, if the request had one.
         id: Option<SessionId>,
         /// What failed.
         cause: String,
     },
+    /// The changes of a request could not be stored, and it was told so.
+    #[non_exhaustive]
+    CommitFailed {
+        /// The session, if the request had one.
+        id: Option<SessionId>,
+        /// How it failed.
+        kind: ErrorKind,
+        /// Why.
+        cause: String,
+    },
     /// Others saved the session before this request could; it did its changes again on theirs.
+    #[non_exhaustive]
     Retried {
         /// The session.
         id: SessionId,
@@ -56,6 +72,7 @@ pub enum SessionEvent {
         retries: u32,
     },
     /// A call to the store failed.
+    #[non_exhaustive]
     StoreFailed {
         /// The call, by the name of its method.
         operation: &'static str,
@@ -64,9 +81,10 @@ pub enum SessionEvent {
         /// Why.
         cause: String,
     },
-    /// A commit could not be finished because the runtime was gone.
+    /// A commit could not be finished, because the runtime was gone or a function of the application panicked in it.
     Abandoned,
     /// The sweeper has been through the store.
+    #[non_exhaustive]
     Swept {
         /// How many expired records it deleted.
         deleted: usize,
@@ -109,6 +127,10 @@ impl Events {
         self.emit(&SessionEvent::StoreFailed { operation, kind: error.kind(), cause: chain(error) });
     }
 
+    pub(crate) fn commit_failed(&self, id: Option<SessionId>, error: &SessionError) {
+        self.emit(&SessionEvent::CommitFailed { id, kind: error.kind(), cause: chain(error) });
+    }
+
     pub(crate) fn lost(&self, id: Option<SessionId>, error: &SessionError) {
         self.emit(&SessionEvent::Lost { id, cause: chain(error) });
     }
@@ -121,7 +143,7 @@ impl fmt::Debug for Events {
 }
 
 /// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -138,6 +160,7 @@ fn trace(event: &SessionEvent) {
         SessionEvent::AmbiguousToken { .. }
         | SessionEvent::StoreFailed { .. }
         | SessionEvent::Lost { .. }
+        | SessionEvent::CommitFailed { .. }
         | SessionEvent::Abandoned => tracing::warn!(?event, "session"),
         SessionEvent::Dropped { .. } | SessionEvent::Retried { .. } | SessionEvent::Swept { .. } => {
             tracing::debug!(?event, "session");

@@ -47,11 +47,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ReadOnlySession {
 }
 
 /// Answers with [`status`](SessionError::status) and [`body_text`](SessionError::body_text), and with `Retry-After` where a
-/// later try may succeed. The error itself goes to `tracing`, not to the client.
+/// later try may succeed. The error itself goes to `tracing`, not to the client: as a warning if the server is at fault.
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
-        tracing::warn!(error = ?self, "a request failed on its session");
+        if self.status().is_server_error() {
+            tracing::warn!(error = ?self, "a request failed on its session");
+        } else {
+            tracing::debug!(error = ?self, "a request was refused on its session");
+        }
         self.to_response()
     }
 }

@@ -44,12 +44,17 @@ impl Change {
         }
     }
 
-    /// The path that it overwrites without regard to what stood there.
-    pub(crate) fn overwrites(&self) -> Option<&OwnedPath> {
+    /// Whether it changes what stands at a place.
+    fn touches(&self, place: &OwnedPath) -> bool {
         match self {
-            Self::Set(path, _) | Self::Remove(path) => Some(path),
-            Self::Clear | Self::Update(..) => None,
+            Self::Set(path, _) | Self::Remove(path) | Self::Update(path, ..) => path.overlaps(place),
+            Self::Clear => true,
         }
+    }
+
+    /// Whether it does so without regard to what stood there.
+    fn overwrites(&self, place: &OwnedPath) -> bool {
+        !matches!(self, Self::Update(..)) && self.touches(place)
     }
 }
 
@@ -78,8 +83,14 @@ impl Journal {
         self.0.push(change);
     }
 
-    pub(crate) fn changes(&self) -> &[Change] {
-        &self.0
+    /// Whether it changes what stands at a place.
+    pub(crate) fn touches(&self, place: &OwnedPath) -> bool {
+        self.0.iter().any(|change| change.touches(place))
+    }
+
+    /// Whether it changes what stands at a place without regard to what stood there.
+    pub(crate) fn overwrites(&self, place: &OwnedPath) -> bool {
+        self.0.iter().any(|change| change.overwrites(place))
     }
 
     /// Puts what came later behind what is here.

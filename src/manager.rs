@@ -51,6 +51,8 @@ pub struct SessionManager {
 
 impl SessionManager {
     /// With the default [`SessionPolicy`] and [`Limits`].
+    ///
+    /// Sessions are opened and committed within a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).
     pub fn new(store: impl SessionStore) -> Self {
         Self {
             engine: Arc::new(Engine {
@@ -156,9 +158,15 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// The kinds of store failures: nothing was stored.
+    /// The kinds of store failures. Whether anything was stored may be unknown; another `commit` of the same session finds
+    /// out. What earlier saves have stored, and the client has to know, is in [`token_change`](Self::token_change).
     pub async fn commit(&self, session: &Session) -> Result<TokenChange, SessionError> {
         session.commit(Mode::Final).await
+    }
+
+    /// What the client has to do with its token by what [`Session::save`] has stored so far.
+    pub fn token_change(&self, session: &Session) -> TokenChange {
+        session.stored_token_change()
     }
 
     /// Waits until all commits have ended whose clients are gone, but not for longer than `timeout`: call it when the

@@ -141,15 +141,18 @@ impl SessionPolicy {
         self.best_effort
     }
 
-    pub(crate) const fn idle_timeout(&self) -> Duration {
+    /// What [`idle`](Self::idle) was given.
+    pub const fn idle_timeout(&self) -> Duration {
         self.idle
     }
 
-    pub(crate) const fn absolute_lifetime(&self) -> Duration {
+    /// What [`absolute`](Self::absolute) was given.
+    pub const fn absolute_lifetime(&self) -> Duration {
         self.absolute
     }
 
-    pub(crate) const fn is_persistent(&self) -> bool {
+    /// What [`persistent`](Self::persistent) was given.
+    pub const fn is_persistent(&self) -> bool {
         self.persistent
     }
 
@@ -223,7 +226,7 @@ impl Limits {
         self
     }
 
-    /// How deep values may be nested, the session itself being level 1: from 2 to 128. The call that would go beyond it
+    /// How deep values may be nested, the session itself being level 1: from 2 to 127. The call that would go beyond it
     /// fails with [`ErrorKind::TooDeep`](crate::ErrorKind::TooDeep) and changes nothing.
     pub const fn depth(mut self, levels: usize) -> Self {
         self.depth = levels;
@@ -263,9 +266,9 @@ impl Limits {
         if !(2..=1 << 30).contains(&self.data_bytes) {
             return Err(ConfigError::Limit { option: "Limits::data_bytes", range: "between 2 bytes and 1 GiB" });
         }
-        // serde_json reads nothing that is nested deeper than 128.
-        if !(2..=128).contains(&self.depth) {
-            return Err(ConfigError::Limit { option: "Limits::depth", range: "between 2 and 128" });
+        // serde_json reads nothing that is nested deeper.
+        if !(2..=127).contains(&self.depth) {
+            return Err(ConfigError::Limit { option: "Limits::depth", range: "between 2 and 127" });
         }
         for (option, timeout) in
             [("Limits::operation_timeout", self.operation_timeout), ("Limits::commit_timeout", self.commit_timeout)]
@@ -320,7 +323,7 @@ mod tests {
             Limits::default().data_bytes(1),
             Limits::default().data_bytes(usize::MAX),
             Limits::default().depth(1),
-            Limits::default().depth(129),
+            Limits::default().depth(128),
             Limits::default().operation_timeout(Duration::ZERO),
             Limits::default().commit_timeout(Duration::ZERO),
         ] {

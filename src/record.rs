@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::codec::{Binding, Codec};
 use crate::data::Data;
 use crate::error::StoreError;
-use crate::policy::SessionPolicy;
+use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
 use crate::token::{SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
@@ -34,7 +34,7 @@ pub struct Record {
     pub id: SessionId,
     /// 1 when created, one more at every save.
     pub version: Version,
-    /// Who is logged in, for "all sessions of this user".
+    /// Who is logged in, for "all sessions of this user". Text without NUL, compared byte by byte.
     pub user: Option<Arc<str>>,
     /// When the record dies if nothing else happens. From this very millisecond on it is gone.
     pub expires_at: Timestamp,
@@ -157,8 +157,8 @@ pub(crate) struct Contents {
     /// Whether the browser keeps the cookie when it is closed.
     pub(crate) persistent: bool,
     pub(crate) digest: TokenDigest,
-    /// The secret that was good before, and until when its holders count as latecomers.
-    pub(crate) superseded: Option<Superseded>,
+    /// The secrets that were good before, and until when their holders count as latecomers. The newest comes first.
+    pub(crate) superseded: Vec<Superseded>,
     /// Names the last write, so that a write whose answer got lost is recognized.
     pub(crate) write: u64,
     pub(crate) data: Data,
@@ -185,7 +185,17 @@ impl fmt::Debug for Contents {
     }
 }
 
+/// How many replaced secrets are remembered: more changes of secret within a minute are no login that anybody waits for.
+const SUPERSEDED_MAX: usize = 4;
+
 impl Contents {
+    /// Remembers a secret that is replaced now, and forgets those whose time is over.
+    pub(crate) fn supersede(&mut self, digest: TokenDigest, now: Timestamp, until: Timestamp) {
+        self.superseded.retain(|old| now < old.until);
+        self.superseded.truncate(SUPERSEDED_MAX - 1);
+        self.superseded.insert(0, Superseded { digest, until });
+    }
+
     pub(crate) fn binding(&self) -> Binding<'_> {
         Binding { namespace: &self.namespace, id: self.id }
     }
@@ -197,6 +207,9 @@ impl Contents {
 
     /// When the session dies if it is used at `now` and never again.
     pub(crate) fn expiry_if_used(&self, now: Timestamp, policy: &SessionPolicy) -> Timestamp {
-        now.saturating_add(self.idle_timeout(policy)).min(self.deadline)
+        let idle = self.idle_timeout(policy);
+        // The server does not promise what the browser cannot keep.
+        let idle = if self.persistent { idle.min(COOKIE_LIFETIME_MAX) } else { idle };
+        now.saturating_add(idle).min(self.deadline)
     }
 }

@@ -14,15 +14,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::data::Path;
+use crate::data::{Path, Segments};
 use crate::engine::{Engine, RunToEnd, Unit};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::Change;
 use crate::policy::{Limits, SessionPolicy};
-use crate::state::{Mode, SessionStatus, State, TokenChange};
+use crate::state::{Mode, SessionStatus, State, TokenChange, View};
 use crate::token::SessionId;
 
 pub use read_only::ReadOnlySession;
+
+/// How often a value is computed anew that others change meanwhile, before it is taken for a mistake.
+const TRIES: usize = 64;
 
 /// The session of a request.
 ///
@@ -77,8 +80,7 @@ impl Session {
     ///
     /// [`ErrorKind::Decode`] if it is not a `T`; it stays stored. [`ErrorKind::NotAnObject`], [`ErrorKind::InvalidPath`].
     pub fn get<T: DeserializeOwned>(&self, path: impl Path) -> Result<Option<T>, SessionError> {
-        let mut state = self.0.state();
-        state.get(path.segments(), &self.0.engine.terms)?.map(decode).transpose()
+        self.read(Some(path.segments()))?.get(path.segments())?.map(decode).transpose()
     }
 
     /// Whether there is a value at a path. A `null` is one.
@@ -87,7 +89,7 @@ impl Session {
     ///
     /// [`ErrorKind::NotAnObject`], [`ErrorKind::InvalidPath`].
     pub fn contains(&self, path: impl Path) -> Result<bool, SessionError> {
-        Ok(self.0.state().get(path.segments(), &self.0.engine.terms)?.is_some())
+        Ok(self.read(Some(path.segments()))?.get(path.segments())?.is_some())
     }
 
     /// Puts a value at a path. Objects on the way there are made if they are missing.
@@ -128,18 +130,21 @@ impl Session {
     ///
     /// Those of [`get`](Self::get), in which case the value stays, and those of every write, see [above](Self#errors).
     pub fn take<T: DeserializeOwned>(&self, path: impl Path) -> Result<Option<T>, SessionError> {
-        let mut state = self.0.state();
-        state.check_writable()?;
-        let value = state.get(path.segments(), &self.0.engine.terms)?.map(decode).transpose()?;
-        state.remove(path.segments(), self.limits())?;
-        Ok(value)
+        self.with_value(
+            path.segments(),
+            |old| old.map(decode).transpose(),
+            |state, value| {
+                state.remove(path.segments(), self.limits())?;
+                Ok(value)
+            },
+        )
     }
 
     /// Makes a new value from the old one, and returns it.
     ///
     /// Nothing gets lost: if another request stores the session first, the function is called again with the value that is
-    /// there then. So it should do nothing but compute, and not rely on being called once. What is returned is the value
-    /// as of the first call.
+    /// there then. So it should do nothing but compute, and not rely on being called once; it may read the session, and must
+    /// not write to this path. What is returned is the value as of the first call.
     ///
     /// ```
     /// # use cloakroom::{MemoryStore, SessionError, SessionManager};
@@ -162,27 +167,16 @@ impl Session {
     {
         let owned = path.segments().to_owned()?;
         let update = Arc::new(update);
-        loop {
-            let (old, revision) = {
-                let mut state = self.0.state();
-                state.check_writable()?;
-                let old = state.get(path.segments(), &self.0.engine.terms)?.map(str::to_owned);
-                (old, state.revision())
-            };
-            // The lock is not held meanwhile: the function may use the session itself.
-            let new = update(old.as_deref().map(decode).transpose()?);
-            let text = encode(&new)?;
-            let again = {
-                let update = update.clone();
-                move |old: Option<&str>| encode(&update(old.map(decode).transpose()?))
-            };
-            let mut state = self.0.state();
-            if state.revision() != revision {
-                continue;
-            }
-            state.change(Change::Update(owned, text, Arc::new(again)), self.limits())?;
-            return Ok(new);
-        }
+        let compute = |old: Option<&str>| {
+            let new = update(old.map(decode).transpose()?);
+            Ok((encode(&new)?, new))
+        };
+        self.with_value(path.segments(), compute, |state, (text, new)| {
+            let update = update.clone();
+            let again = move |old: Option<&str>| encode(&update(old.map(decode).transpose()?));
+            state.change(Change::Update(owned.clone(), text, Arc::new(again)), self.limits())?;
+            Ok(new)
+        })
     }
 
     /// Takes away all data. The session itself stays, and so does who is logged in.
@@ -196,7 +190,8 @@ impl Session {
 
     /// The keys of the top level, in the order in which they were first written.
     pub fn keys(&self) -> Vec<String> {
-        self.0.state().data().map(|data| data.keys().map(Into::into).collect()).unwrap_or_default()
+        let view = self.read(None);
+        view.iter().filter_map(View::data).flat_map(|data| data.keys().map(Into::into)).collect()
     }
 
     /// All data, by the keys of the top level.
@@ -205,7 +200,7 @@ impl Session {
     ///
     /// [`ErrorKind::Decode`] if a stored number or text is beyond what [`Value`] can hold.
     pub fn all(&self) -> Result<BTreeMap<String, Value>, SessionError> {
-        match self.0.state().data() {
+        match self.read(None)?.data() {
             Some(data) => decode(data.as_str()),
             None => Ok(BTreeMap::new()),
         }
@@ -215,6 +210,8 @@ impl Session {
     ///
     /// To be called whenever somebody gains rights (ASVS 7.2.4). Requests that are under way with the old secret are
     /// anonymous from then on: what they write is dropped, and their answers leave the client's new cookie alone.
+    ///
+    /// A session that is not stored yet has no secret to be replaced; it gets a fresh one with the first write.
     ///
     /// # Errors
     ///
@@ -237,8 +234,8 @@ impl Session {
     /// Keeps the session for this long from now on, used or not, even if the browser is closed: "remember me".
     ///
     /// It takes the place of both timeouts of the policy and stays with the session. 400 days at most, because browsers
-    /// keep no cookie for longer (RFC 6265bis section 5.5); what is beyond that is cut off. Without effect on a session to
-    /// which nothing was ever written.
+    /// keep no cookie for longer (RFC 6265bis section 5.5), and a second at least; what is beyond that is cut off. Without
+    /// effect on a session to which nothing was ever written.
     ///
     /// # Errors
     ///
@@ -272,9 +269,20 @@ impl Session {
     /// [`ErrorKind::Ended`] if the session was ended elsewhere: nothing was stored. The kinds of store failures:
     /// [`Unavailable`](ErrorKind::Unavailable), [`TimedOut`](ErrorKind::TimedOut), [`Contended`](ErrorKind::Contended),
     /// [`Conflict`](ErrorKind::Conflict), [`TooLargeForStore`](ErrorKind::TooLargeForStore); the changes are kept and tried
-    /// once more after the handler.
+    /// once more after the handler. [`Committed`](ErrorKind::Committed) once the request has been answered.
     pub async fn save(&self) -> Result<(), SessionError> {
-        self.0.clone().commit(Mode::Save).await.map(drop)
+        // A task of its own: who waits may stop to poll without letting go, and others wait for the end of this.
+        match tokio::spawn(self.0.clone().commit(Mode::Save)).await {
+            Ok(result) => result.map(drop),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(cancelled) => Err(SessionError::new(
+                    ErrorKind::Unavailable,
+                    "the runtime was shut down during the save; whether it was kept is unknown",
+                )
+                .because(cancelled)),
+            },
+        }
     }
 
     /// Loads the session again, to see what other requests have stored since. What this request has changed and not yet
@@ -287,8 +295,55 @@ impl Session {
         self.0.reload().await
     }
 
+    /// The data as they are now, to be looked into without the lock: decoding is the application's code.
+    fn read(&self, path: Option<Segments<'_>>) -> Result<View, SessionError> {
+        let mut state = self.0.state();
+        state.note_read(path, &self.0.engine.terms)?;
+        Ok(state.view())
+    }
+
+    /// Computes something from a value without the lock, since the application's code may use the session itself, and applies
+    /// it if the value is still the same.
+    fn with_value<C, T>(
+        &self,
+        path: Segments<'_>,
+        compute: impl Fn(Option<&str>) -> Result<C, SessionError>,
+        apply: impl Fn(&mut State, C) -> Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        for _ in 0..TRIES {
+            let view = {
+                let state = self.0.state();
+                state.check_writable()?;
+                state.view()
+            };
+            let old = view.get(path)?;
+            let computed = compute(old)?;
+            let mut state = self.0.state();
+            if state.is_still(path, old) {
+                // A view that is still held would make the change copy the data.
+                drop(view);
+                return apply(&mut state, computed);
+            }
+        }
+        Err(SessionError::new(
+            ErrorKind::Contended,
+            "the value was changed again and again while a new one was made from it, within this one request; \
+             the function of an update must not write to the path that it updates",
+        ))
+    }
+
     pub(crate) fn unit(&self) -> &Arc<Unit> {
         &self.0
+    }
+
+    /// Ends this request's part without an answer: nothing of it counts.
+    pub(crate) fn abandon(&self) {
+        self.0.state().abandon();
+    }
+
+    /// What commits of this request have stored that the client has to know, although the last one has failed.
+    pub(crate) fn stored_token_change(&self) -> TokenChange {
+        self.0.stored_token_change()
     }
 
     pub(crate) fn close(&self) {

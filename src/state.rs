@@ -2,19 +2,22 @@
 //!
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
+mod reads;
 mod recognition;
 mod work;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::data::{Data, OwnedPath, Segments};
+use crate::data::{Data, Segments};
 use crate::error::{ErrorKind, SessionError};
-use crate::event::DropReason;
 use crate::journal::{Change, Journal};
 use crate::policy::{COOKIE_LIFETIME_MAX, Limits};
+use crate::record::Decoded;
 use crate::token::Token;
 
+use reads::Reads;
 pub(crate) use recognition::{Absence, Present, Recognition, Terms};
 pub(crate) use work::{Rebased, Step, Stored, Work};
 
@@ -98,16 +101,21 @@ pub(crate) enum Next {
 pub(crate) struct State {
     origin: Result<Present, Absence>,
     status: SessionStatus,
-    /// The data with the journal applied; `None` while nothing was changed.
-    changed: Option<Data>,
-    journal: Journal,
-    /// The paths that were read, if the policy wants to know.
-    reads: Vec<OwnedPath>,
-    lifecycle: Lifecycle,
-    /// What earlier commits of this request have to tell the client.
-    token_change: PendingChange,
+    /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
+    ended: bool,
     closed: bool,
-    /// One more at every change: who computes a value outside the lock sees whether it still fits.
+    /// The client has something to forget when the session ends.
+    came_with_a_token: bool,
+    /// The data with the journal applied; `None` while nothing was changed.
+    changed: Option<Arc<Data>>,
+    journal: Journal,
+    reads: Reads,
+    lifecycle: Lifecycle,
+    /// A commit of this request that has failed, and may have stored its changes all the same.
+    unfinished: Option<Box<Work>>,
+    /// What the commits of this request have to tell the client.
+    token_change: PendingChange,
+    /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
 }
 
@@ -119,21 +127,46 @@ enum PendingChange {
     Remove,
 }
 
+/// The data as a request sees them, shared: whoever decodes values does it without a lock.
+#[derive(Debug)]
+pub(crate) enum View {
+    Nothing,
+    Loaded(Decoded),
+    Changed(Arc<Data>),
+}
+
+impl View {
+    pub(crate) fn data(&self) -> Option<&Data> {
+        match self {
+            Self::Nothing => None,
+            Self::Loaded(contents) => Some(&contents.data),
+            Self::Changed(data) => Some(data),
+        }
+    }
+
+    /// The raw JSON text at a path.
+    pub(crate) fn get(&self, path: Segments<'_>) -> Result<Option<&str>, SessionError> {
+        match self.data() {
+            Some(data) => data.get(path),
+            None => path.check().map(|()| None),
+        }
+    }
+}
+
 impl State {
     pub(crate) fn new(origin: Result<Present, Absence>) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
-            token_change: if matches!(origin, Err(Absence::Unknown)) {
-                PendingChange::Remove
-            } else {
-                PendingChange::Keep
-            },
+            came_with_a_token: matches!(origin, Ok(_) | Err(Absence::Unknown)),
             origin,
+            ended: false,
+            closed: false,
             changed: None,
             journal: Journal::default(),
-            reads: Vec::new(),
+            reads: Reads::default(),
             lifecycle: Lifecycle::default(),
-            closed: false,
+            unfinished: None,
+            token_change: PendingChange::Keep,
             revision: 0,
         }
     }
@@ -146,28 +179,40 @@ impl State {
         self.origin.as_ref().ok().filter(|_| self.status != SessionStatus::Destroyed)
     }
 
-    pub(crate) fn revision(&self) -> u64 {
-        self.revision
+    /// The data as this request sees them.
+    pub(crate) fn view(&self) -> View {
+        match (&self.changed, self.present()) {
+            (Some(data), _) => View::Changed(data.clone()),
+            (None, Some(present)) => View::Loaded(present.contents.clone()),
+            (None, None) => View::Nothing,
+        }
     }
 
-    /// The data as this request sees them; `None` if there are none yet.
-    pub(crate) fn data(&self) -> Option<&Data> {
-        self.changed.as_ref().or_else(|| self.present().map(|present| &present.contents.data))
+    fn data(&self) -> Option<&Data> {
+        self.changed.as_deref().or_else(|| self.present().map(|present| &present.contents.data))
     }
 
-    /// The raw JSON text at a path, as this request sees it.
-    pub(crate) fn get(&mut self, path: Segments<'_>, terms: &Terms) -> Result<Option<&str>, SessionError> {
-        if terms.policy.refuses_conflicts() && self.origin.is_ok() {
-            self.reads.push(path.to_owned()?);
+    /// Remembers that a place was read, all of it if there is no path, if the policy wants to know.
+    pub(crate) fn note_read(&mut self, path: Option<Segments<'_>>, terms: &Terms) -> Result<(), SessionError> {
+        if terms.policy.refuses_conflicts()
+            && let Ok(present) = &self.origin
+        {
+            self.reads.note(path.map(Segments::to_owned).transpose()?.unwrap_or_default(), &present.contents.data);
         }
-        match self.data() {
-            Some(data) => data.get(path),
-            None => path.check().map(|()| None),
-        }
+        Ok(())
+    }
+
+    /// Whether the raw JSON text at a path is this.
+    pub(crate) fn is_still(&self, path: Segments<'_>, text: Option<&str>) -> bool {
+        let found = self.data().map_or(Ok(None), |data| data.get(path));
+        found.is_ok_and(|found| found == text)
     }
 
     /// Whether writing is possible at all.
     pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
+        if self.ended {
+            return Err(ended());
+        }
         if self.closed {
             return Err(SessionError::new(
                 ErrorKind::Committed,
@@ -188,11 +233,13 @@ impl State {
     /// Does a change to the data as this request sees them. On an error nothing has changed.
     pub(crate) fn change(&mut self, change: Change, limits: &Limits) -> Result<(), SessionError> {
         self.check_writable()?;
-        if self.changed.is_none() {
-            self.changed = Some(self.data().cloned().unwrap_or_default());
-        }
-        if let Some(data) = &mut self.changed {
-            change.apply(data, limits)?;
+        match &mut self.changed {
+            Some(data) => change.apply(Arc::make_mut(data), limits)?,
+            None => {
+                let mut data = self.data().cloned().unwrap_or_default();
+                change.apply(&mut data, limits)?;
+                self.changed = Some(Arc::new(data));
+            }
         }
         self.journal.push(change);
         self.revision += 1;
@@ -230,9 +277,7 @@ impl State {
         }
         self.lifecycle.destroy = true;
         self.status = SessionStatus::Destroyed;
-        self.changed = None;
-        self.journal = Journal::default();
-        self.revision += 1;
+        self.drop_data_changes();
         Ok(())
     }
 
@@ -241,33 +286,51 @@ impl State {
         self.closed = true;
     }
 
+    /// The request ends without an answer: nothing of it counts.
+    pub(crate) fn abandon(&mut self) {
+        self.close();
+        self.drop_data_changes();
+        self.lifecycle = Lifecycle::default();
+    }
+
+    pub(crate) fn drop_data_changes(&mut self) {
+        self.changed = None;
+        self.journal = Journal::default();
+        self.revision += 1;
+    }
+
     /// Whether a commit would take I/O.
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
-        self.has_something_to_store(mode) || self.due_touch(terms, now).is_some()
+        self.unfinished.is_some() || self.has_something_to_store(mode) || self.due_touch(terms, now).is_some()
     }
 
     /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
-    /// [`restore`](Self::restore).
-    pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Next {
-        if mode == Mode::FinalWithoutData {
-            self.changed = None;
-            self.journal = Journal::default();
+    /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
+    pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
+        match mode {
+            Mode::Save if self.closed => self.check_writable()?,
+            Mode::Save => {}
+            Mode::Final => self.close(),
+            Mode::FinalWithoutData => {
+                self.close();
+                self.drop_data_changes();
+            }
         }
-        if mode != Mode::Save {
-            self.close();
+        if let Some(work) = self.unfinished.take() {
+            return Ok(Next::Work(work));
         }
         let touch = self.due_touch(terms, now);
         if !self.has_something_to_store(mode) && touch.is_none() {
-            return Next::Done(self.token_change(now));
+            return Ok(Next::Done(self.token_change(now)));
         }
-        Next::Work(Box::new(Work::new(
+        Ok(Next::Work(Box::new(Work::new(
             self.origin.clone(),
             self.changed.clone(),
             std::mem::take(&mut self.journal),
-            std::mem::take(&mut self.reads),
+            self.reads.clone(),
             std::mem::take(&mut self.lifecycle),
             touch,
-        )))
+        ))))
     }
 
     fn has_something_to_store(&self, mode: Mode) -> bool {
@@ -283,23 +346,26 @@ impl State {
         self.present()?.due_expiry(now, &terms.policy)
     }
 
-    /// Ends a commit that has stored something.
-    pub(crate) fn finish(
-        &mut self,
-        stored: Stored,
-        terms: &Terms,
-        now: Timestamp,
-    ) -> Result<TokenChange, SessionError> {
+    /// An earlier commit that has failed and may have stored its changes, to be brought to its end.
+    pub(crate) fn take_unfinished(&mut self) -> Option<Box<Work>> {
+        self.unfinished.take()
+    }
+
+    /// Ends a commit that has come to its end. What was written in the meantime stays in the journal, to be put on top of
+    /// what was stored.
+    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) {
         match stored {
             Stored::Saved { present, issue, refresh } => {
-                // A token that the client should have forgotten is replaced, not removed.
                 self.token_change = match (issue, refresh) {
                     (true, _) => PendingChange::Issue,
                     (false, true) => self.token_change.max(PendingChange::Refresh),
                     (false, false) => self.token_change,
                 };
-                self.changed = self.replay_later_changes(&present, terms)?;
+                self.reads.catch_up(work.journal(), &present.contents.data);
                 self.origin = Ok(present);
+                if self.journal.is_empty() {
+                    self.changed = None;
+                }
             }
             Stored::Touched { expires_at, refresh } => {
                 if let Ok(present) = &mut self.origin {
@@ -310,62 +376,64 @@ impl State {
                 }
             }
             Stored::Deleted => {
+                // A token that was issued by this very request has not reached the client.
+                self.token_change = if self.came_with_a_token { PendingChange::Remove } else { PendingChange::Keep };
                 self.origin = Err(Absence::NothingShown);
-                self.token_change = PendingChange::Remove;
             }
-            Stored::Dropped(reason) => {
-                self.origin = Err(match reason {
-                    DropReason::SecretReplaced => Absence::Latecomer,
-                    DropReason::Ended => Absence::NothingShown,
-                });
-                self.changed = None;
-                self.journal = Journal::default();
-                // Whoever ended the session, or replaced its secret, has told the client already.
-                self.token_change = PendingChange::Keep;
-            }
+            Stored::Dropped(_) => self.end(),
         }
-        Ok(self.token_change(now))
     }
 
-    /// What was written while the commit was under way goes on top of what it stored.
-    fn replay_later_changes(&self, present: &Present, terms: &Terms) -> Result<Option<Data>, SessionError> {
-        if self.journal.is_empty() {
-            return Ok(None);
-        }
-        let mut data = present.contents.data.clone();
-        self.journal.replay(&mut data, &terms.limits)?;
-        Ok(Some(data))
-    }
-
-    /// Ends a commit that has failed: its changes are there again, to be tried once more.
+    /// Ends a commit that has failed. Its changes are there again, to be tried once more; if they may have been stored, they
+    /// stay together until that is known.
     pub(crate) fn restore(&mut self, work: Work) {
-        let (mut journal, mut reads, lifecycle) = work.into_changes();
+        if work.is_unsure() {
+            self.unfinished = Some(Box::new(work));
+            return;
+        }
+        let (mut journal, lifecycle) = work.into_changes();
         journal.append(std::mem::take(&mut self.journal));
-        reads.append(&mut self.reads);
         self.journal = journal;
-        self.reads = reads;
         self.lifecycle = lifecycle.and_then(self.lifecycle);
     }
 
-    /// Puts this request's changes on a newer state of the session.
-    pub(crate) fn reload(&mut self, present: Present, terms: &Terms) -> Result<(), SessionError> {
-        self.changed = self.replay_later_changes(&present, terms)?;
-        self.origin = Ok(present);
-        self.reads.clear();
-        self.revision += 1;
-        Ok(())
+    /// The changes that are not stored yet, to be done again on newer data, and the revision for which that holds.
+    pub(crate) fn pending(&self) -> (Journal, u64) {
+        (self.journal.clone(), self.revision)
     }
 
-    /// Learns that the session is over.
+    /// Goes on from a newer state of the session, with the pending changes on top: `false` if there have been others since.
+    pub(crate) fn rebase(&mut self, newer: Present, changed: Option<Data>, revision: u64) -> bool {
+        if self.revision != revision {
+            return false;
+        }
+        self.origin = Ok(newer);
+        self.changed = changed.map(Arc::new);
+        self.revision += 1;
+        true
+    }
+
+    /// Learns that somebody has ended the session, or replaced its secret. Whoever did has told the client already.
     pub(crate) fn end(&mut self) {
+        self.ended = true;
+        self.status = SessionStatus::Destroyed;
         self.origin = Err(Absence::NothingShown);
-        self.changed = None;
-        self.journal = Journal::default();
-        self.revision += 1;
+        self.lifecycle = Lifecycle::default();
+        self.token_change = PendingChange::Keep;
+        self.drop_data_changes();
     }
 
-    /// What the client has to be told, once the request ends; it stays pending until then.
+    /// What the client has to be told once the request ends.
     pub(crate) fn token_change(&self, now: Timestamp) -> TokenChange {
+        match (self.stored_token_change(now), &self.origin) {
+            (TokenChange::Keep, Err(Absence::Unknown)) => TokenChange::Remove,
+            (change, _) => change,
+        }
+    }
+
+    /// What earlier commits have stored that the client has to know, even if a later one has failed. What it showed in vain is
+    /// not among that: with a store that fails, nobody can tell.
+    pub(crate) fn stored_token_change(&self, now: Timestamp) -> TokenChange {
         let issued = |present: &Present| IssuedToken {
             token: present.token.clone(),
             lifetime: present
@@ -380,6 +448,15 @@ impl State {
             _ => TokenChange::Keep,
         }
     }
+}
+
+/// The session is over, for whoever has to know.
+pub(crate) fn ended() -> SessionError {
+    SessionError::new(
+        ErrorKind::Ended,
+        "the session ended while this request was at work: it was logged out elsewhere, has expired, \
+         or its secret was replaced; nothing more of this request is kept",
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! For tests, of applications and of stores (feature `testing`).
 
 mod clock;
+pub mod conformance;
 mod counting;
 mod fault;
 

@@ -122,8 +122,8 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// A path that is kept for later. It has been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A path that is kept for later. It has been checked. The default is the path to everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnedPath(Box<[Box<str>]>);
 
 impl OwnedPath {

@@ -20,7 +20,6 @@ pub(crate) struct RunToEnd<T: Send + 'static> {
     /// Known from the first poll on: the thread that drops a future need not be one of the runtime's.
     runtime: Option<Handle>,
     running: Running,
-    events: Events,
 }
 
 impl<T: Send + 'static> RunToEnd<T> {
@@ -29,12 +28,7 @@ impl<T: Send + 'static> RunToEnd<T> {
         events: &Events,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Self {
-        Self {
-            future: Some(Box::pin(future)),
-            runtime: None,
-            running: InFlight::enter(in_flight),
-            events: events.clone(),
-        }
+        Self { future: Some(Box::pin(future)), runtime: None, running: Running::enter(in_flight, events) }
     }
 }
 
@@ -62,17 +56,12 @@ impl<T: Send + 'static> Future for RunToEnd<T> {
 impl<T: Send + 'static> Drop for RunToEnd<T> {
     fn drop(&mut self) {
         let Some(future) = self.future.take() else { return };
-        match self.runtime.take().or_else(|| Handle::try_current().ok()) {
-            Some(runtime) => {
-                let mut running = self.running.take();
-                // Counted as in flight until it has ended, or until the runtime drops it unfinished.
-                runtime.spawn(async move {
-                    let _ = future.await;
-                    running.end();
-                });
-            }
-            None => self.events.emit(&SessionEvent::Abandoned),
-        }
+        let Some(runtime) = self.runtime.take().or_else(|| Handle::try_current().ok()) else { return };
+        let mut running = self.running.take();
+        runtime.spawn(async move {
+            let _ = future.await;
+            running.end();
+        });
     }
 }
 
@@ -90,11 +79,6 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    fn enter(this: &Arc<Self>) -> Running {
-        this.count.fetch_add(1, Ordering::SeqCst);
-        Running(Some(this.clone()))
-    }
-
     /// Waits until nothing is in flight, or for `timeout`. How many are left.
     pub(crate) async fn drain(&self, timeout: Duration) -> usize {
         let empty = async {
@@ -111,27 +95,37 @@ impl InFlight {
     }
 }
 
-/// Counts one, until it ends or is dropped.
+/// Counts one, until it ends or is dropped. Dropped unended, by a panic or with the runtime, it says so.
 #[derive(Debug)]
-struct Running(Option<Arc<InFlight>>);
+struct Running {
+    in_flight: Option<Arc<InFlight>>,
+    events: Events,
+}
 
 impl Running {
-    fn end(&mut self) {
-        if let Some(in_flight) = self.0.take()
-            && in_flight.count.fetch_sub(1, Ordering::SeqCst) == 1
-        {
+    fn enter(in_flight: &Arc<InFlight>, events: &Events) -> Self {
+        in_flight.count.fetch_add(1, Ordering::SeqCst);
+        Self { in_flight: Some(in_flight.clone()), events: events.clone() }
+    }
+
+    fn end(&mut self) -> bool {
+        let Some(in_flight) = self.in_flight.take() else { return false };
+        if in_flight.count.fetch_sub(1, Ordering::SeqCst) == 1 {
             in_flight.none.notify_waiters();
         }
+        true
     }
 
     fn take(&mut self) -> Self {
-        Self(self.0.take())
+        Self { in_flight: self.in_flight.take(), events: self.events.clone() }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.end();
+        if self.end() {
+            self.events.emit(&SessionEvent::Abandoned);
+        }
     }
 }
 

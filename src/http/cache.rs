@@ -18,6 +18,10 @@ pub(super) fn forbid_storing(headers: &mut HeaderMap) {
     if !says(headers, "private") && !says(headers, "no-store") {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    // What is aimed at some caches outranks for them what is said to all (RFC 9213 section 2.2).
+    for targeted in ["cdn-cache-control", "surrogate-control"] {
+        headers.remove(targeted);
+    }
 }
 
 /// Whether the handler wants everybody's caches to keep the answer.

@@ -138,6 +138,11 @@ impl SessionCookie {
         self
     }
 
+    /// The name with its prefix.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
         self.name = format!("{}{}", self.prefix_text(), self.base_name);
         self.check_characters()?;
@@ -172,9 +177,15 @@ impl SessionCookie {
         if self.base_name.is_empty() || !self.name.bytes().all(is_token) {
             return Err(ConfigError::CookieName { name: self.name.clone() });
         }
-        let domain_ok = |text: &str| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        let label_ok = |label: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len())
+                && label.bytes().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
+        // Browsers ignore a leading dot (RFC 6265bis section 5.6.3), and so does the writer.
+        let domain_ok = |text: &str| text.strip_prefix('.').unwrap_or(text).split('.').all(label_ok);
         let path_ok =
             |text: &str| text.starts_with('/') && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
         let bad = |attribute, value: &str| ConfigError::CookieAttribute { attribute, value: value.to_owned() };

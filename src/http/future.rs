@@ -11,6 +11,7 @@ use super::answer;
 use super::lazy::Visit;
 use crate::engine::RunToEnd;
 use crate::error::SessionError;
+use crate::session::Session;
 use crate::state::{Mode, TokenChange};
 
 pin_project! {
@@ -21,8 +22,18 @@ pin_project! {
     pub struct ResponseFuture<F, ResBody, E> {
         #[pin]
         stage: Stage<F, ResBody>,
-        visit: Arc<Visit>,
+        // `None` where a layer further out takes care of the session.
+        visit: Option<Arc<Visit>>,
         on_error: E,
+    }
+
+    impl<F, ResBody, E> PinnedDrop for ResponseFuture<F, ResBody, E> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let (StageProjection::Handling { .. }, Some(visit)) = (this.stage.project(), this.visit) {
+                visit.abandon();
+            }
+        }
     }
 }
 
@@ -31,14 +42,16 @@ pin_project! {
     enum Stage<F, ResBody> {
         Handling { #[pin] handler: F },
         Committing {
+            session: Session,
             commit: RunToEnd<Result<TokenChange, SessionError>>,
             response: Option<Response<ResBody>>,
         },
+        Answered,
     }
 }
 
 impl<F, ResBody, E> ResponseFuture<F, ResBody, E> {
-    pub(super) fn new(handler: F, visit: Arc<Visit>, on_error: E) -> Self {
+    pub(super) fn new(handler: F, visit: Option<Arc<Visit>>, on_error: E) -> Self {
         Self { stage: Stage::Handling { handler }, visit, on_error }
     }
 }
@@ -56,29 +69,35 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handling { handler } => {
                     let mut response = ready!(handler.poll(context))?;
-                    let Some(session) = this.visit.close() else {
+                    let Some((visit, session)) = this.visit.as_ref().and_then(|visit| Some((visit, visit.close()?)))
+                    else {
+                        this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     };
-                    let mode = mode_for(response.status(), this.visit.shared().save_on_server_error);
+                    let mode = mode_for(response.status(), visit.shared().save_on_server_error);
                     if let Some(change) = session.settle(mode) {
-                        answer::finish(&mut response, &change, this.visit);
+                        answer::finish(&mut response, &change, visit);
+                        this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     }
-                    let commit = session.commit(mode);
-                    this.stage.set(Stage::Committing { commit, response: Some(response) });
+                    let (session, commit) = (session.clone(), session.commit(mode));
+                    this.stage.set(Stage::Committing { session, commit, response: Some(response) });
                 }
-                StageProjection::Committing { commit, response } => {
+                StageProjection::Committing { session, commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
-                    let mut response = response.take().expect("a future is not polled after it has ended");
-                    match result {
-                        Ok(change) => answer::finish(&mut response, &change, this.visit),
-                        Err(error) => {
-                            response = this.on_error.respond(&error);
-                            answer::finish(&mut response, &TokenChange::Keep, this.visit);
-                        }
+                    let answer = response.take().expect("the answer is there until the commit has ended");
+                    let (mut answer, change) = match result {
+                        Ok(change) => (answer, change),
+                        // What an earlier save of this request has stored, the client has to know all the same.
+                        Err(error) => (this.on_error.respond(&error), session.stored_token_change()),
+                    };
+                    if let Some(visit) = this.visit {
+                        answer::finish(&mut answer, &change, visit);
                     }
-                    return Poll::Ready(Ok(response));
+                    this.stage.set(Stage::Answered);
+                    return Poll::Ready(Ok(answer));
                 }
+                StageProjection::Answered => panic!("a future is not polled after it has ended"),
             }
         }
     }

@@ -21,6 +21,10 @@ use crate::store::SessionStore;
 /// [`remember`](crate::Session::remember) count all the same). A commit that has begun is finished even if the client goes
 /// away: see [`drain`](Self::drain).
 ///
+/// Where one layer lies within another and both have a cookie of the same name, the outer one takes care of the session.
+///
+/// Needs a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).
+///
 /// # On the wire
 ///
 /// * A new session: `Set-Cookie: __Host-id=…; HttpOnly; SameSite=Lax; Secure; Path=/`, see [`SessionCookie`].
@@ -91,13 +95,14 @@ impl SessionLayer {
     /// Sessions in this store, with secure defaults: the cookie `__Host-id`, sent over HTTPS only, and
     /// [`SessionPolicy::aal2`].
     ///
-    /// Browsers do not send this cookie over plain HTTP, not even for development, except to `localhost`. For that there is
-    /// [`SessionCookie::new_for_http`].
+    /// Clients do not send this cookie over plain HTTP, except to `localhost` and, most of them, to `127.0.0.1`. For
+    /// development on other hosts there is [`SessionCookie::new_for_http`].
     pub fn new(store: impl SessionStore) -> Self {
         Self::with_manager(SessionManager::new(store))
     }
 
-    /// Sessions of this manager, which has more options: clock, codec, pepper, namespace.
+    /// Sessions of this manager, which has more options: clock, codec, pepper, namespace. Options that the layer is given
+    /// later do not reach other clones of it.
     pub fn with_manager(manager: SessionManager) -> Self {
         let transport = SessionCookie::default().into();
         let shared = Shared { manager, transport, save_on_server_error: false };
@@ -158,7 +163,8 @@ impl<E> SessionLayer<E> {
 
     /// What to answer when a session cannot be stored, in place of the handler's answer. See [`OnError`](super::OnError).
     ///
-    /// Errors while a session is loaded reach the handler, or, in axum, are answered by the extractor.
+    /// Errors while a session is loaded reach the handler, or, in axum, are answered by the extractor. A closure needs its
+    /// argument's type written out, as here.
     ///
     /// ```
     /// use axum::response::{Html, IntoResponse, Response};

@@ -8,7 +8,7 @@ use http::{HeaderMap, Request};
 use tokio::sync::OnceCell;
 
 use super::layer::Shared;
-use super::transport::Captured;
+use super::transport::{Captured, Transport};
 use crate::error::{ErrorKind, SessionError};
 use crate::session::Session;
 
@@ -43,6 +43,11 @@ impl LazySession {
     /// [`ErrorKind::MissingLayer`] if the request did not come through a [`SessionLayer`](super::SessionLayer).
     pub fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
         Self::of_extensions(request.extensions())
+    }
+
+    /// Whether this is the session that a layer with this transport would find.
+    pub(super) fn serves(&self, transport: &Transport) -> bool {
+        self.0.serves(transport)
     }
 
     pub(crate) fn of_extensions(extensions: &http::Extensions) -> Result<Self, SessionError> {
@@ -100,6 +105,18 @@ impl Visit {
             session.close();
         }
         Ok(session.clone())
+    }
+
+    /// Whether this is the session that a layer with this transport would find.
+    pub(super) fn serves(&self, transport: &Transport) -> bool {
+        self.shared.transport.is_same_as(transport)
+    }
+
+    /// The request ends without an answer: nothing of it counts.
+    pub(super) fn abandon(&self) {
+        if let Some(session) = self.close() {
+            session.abandon();
+        }
     }
 
     /// The handler has answered. The session, if anybody asked for it; whoever asks from now on can only read it.

@@ -51,8 +51,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let visit = Arc::new(Visit::new(self.shared.clone(), request.headers()));
-        request.extensions_mut().insert(LazySession::new(visit.clone()));
+        let outer = request.extensions().get::<LazySession>();
+        let visit = if outer.is_some_and(|outer| outer.serves(&self.shared.transport)) {
+            // One cookie is one session: the layer further out, with this cookie's name, takes care of it.
+            None
+        } else {
+            let visit = Arc::new(Visit::new(self.shared.clone(), request.headers()));
+            request.extensions_mut().insert(LazySession::new(visit.clone()));
+            Some(visit)
+        };
         ResponseFuture::new(self.inner.call(request), visit, self.on_error.clone())
     }
 }

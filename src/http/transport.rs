@@ -36,6 +36,11 @@ impl Captured {
 }
 
 impl Transport {
+    /// Whether both read and write the same.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+
     /// Checks the options and works out what follows from them.
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
         self.0.prepare()

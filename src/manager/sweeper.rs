@@ -26,10 +26,10 @@ impl Default for SweeperSettings {
 }
 
 impl SweeperSettings {
-    /// How long to wait between two sweeps: 5 minutes if not given. Up to a tenth of it is added at random, so that many
+    /// How long to wait between two sweeps: 5 minutes if not given, at least a second. Up to a tenth of it is added at random, so that many
     /// processes do not sweep at the same time. After an error the wait is doubled, up to 16 times.
     pub const fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.interval = if interval.as_secs() == 0 { Duration::from_secs(1) } else { interval };
         self
     }
 
@@ -86,6 +86,7 @@ impl Sweeper {
     }
 }
 
+#[derive(Clone)]
 struct Sweep {
     engine: Arc<Engine>,
     settings: SweeperSettings,
@@ -102,7 +103,9 @@ impl Sweep {
             if let Ok(Ok(_) | Err(_)) = tokio::time::timeout(wait, stopped.wait_for(|stop| *stop)).await {
                 return;
             }
-            if self.sweep(&stopped).await.is_ok() {
+            // In a task of its own: a store that panics ends this sweep and not the sweeper.
+            let sweep = tokio::spawn(self.clone().sweep(stopped.clone()));
+            if let Ok(Ok(())) = sweep.await {
                 failures_in_a_row = 0;
             } else {
                 failures_in_a_row += 1;
@@ -111,7 +114,7 @@ impl Sweep {
         }
     }
 
-    async fn sweep(&self, stopped: &watch::Receiver<bool>) -> Result<(), StoreError> {
+    async fn sweep(self, stopped: watch::Receiver<bool>) -> Result<(), StoreError> {
         let (started, batch) = (Instant::now(), self.settings.batch);
         let mut deleted = 0;
         let ended = loop {

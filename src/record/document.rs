@@ -4,7 +4,7 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,"deadline":1763766000000,
-//!  "idle":3600000,"persistent":true,"digest":"base64url","superseded":{"digest":"base64url","until":1763679660000},
+//!  "idle":3600000,"persistent":true,"digest":"base64url","superseded":[{"digest":"base64url","until":1763679660000}],
 //!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
@@ -28,8 +28,9 @@ const VERSION: u32 = 1;
 /// About how many bytes a document takes beside its data.
 pub(super) const OVERHEAD: usize = 256;
 
+/// All members but the data.
 #[derive(Serialize, Deserialize)]
-struct Document<'a> {
+struct Head {
     v: u32,
     ns: Arc<str>,
     id: SessionId,
@@ -40,9 +41,14 @@ struct Document<'a> {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     persistent: bool,
     digest: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    superseded: Option<SupersededMember>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    superseded: Vec<SupersededMember>,
     write: String,
+}
+
+/// The last member, whose text is copied as it is.
+#[derive(Deserialize)]
+struct Body<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -54,7 +60,6 @@ struct SupersededMember {
 }
 
 /// Why a payload cannot be read.
-#[derive(Debug)]
 pub(crate) enum DecodeError {
     /// Written by a version of this crate that knows more than this one.
     Newer,
@@ -80,11 +85,17 @@ impl fmt::Display for DecodeError {
     }
 }
 
+impl fmt::Debug for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for DecodeError {}
 
 pub(super) fn write(contents: &Contents) -> serde_json::Result<Vec<u8>> {
-    let data: &RawValue = serde_json::from_str(contents.data.as_str())?;
-    let document = Document {
+    let superseded = |old: &Superseded| SupersededMember { digest: old.digest.to_text(), until: old.until };
+    let head = Head {
         v: VERSION,
         ns: contents.namespace.clone(),
         id: contents.id,
@@ -93,21 +104,26 @@ pub(super) fn write(contents: &Contents) -> serde_json::Result<Vec<u8>> {
         idle: contents.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
         persistent: contents.persistent,
         digest: contents.digest.to_text(),
-        superseded: contents.superseded.map(|old| SupersededMember { digest: old.digest.to_text(), until: old.until }),
+        superseded: contents.superseded.iter().map(superseded).collect(),
         write: format!("{:016x}", contents.write),
-        data,
     };
-    let mut bytes = Vec::with_capacity(data.get().len() + OVERHEAD + contents.namespace.len());
-    serde_json::to_writer(&mut bytes, &document)?;
+    let data = contents.data.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(data.len() + OVERHEAD + contents.namespace.len());
+    serde_json::to_writer(&mut bytes, &head)?;
+    bytes.pop();
+    bytes.extend_from_slice(b",\"data\":");
+    bytes.extend_from_slice(data);
+    bytes.push(b'}');
     Ok(bytes)
 }
 
 pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
-    let parsed: Document<'_> = match serde_json::from_slice(document) {
-        Ok(parsed) => parsed,
-        Err(_) if version_of(document).is_some_and(|version| version > VERSION) => return Err(DecodeError::Newer),
-        Err(error) => return Err(DecodeError::Malformed(error)),
+    let malformed = |error| match version_of(document) {
+        Some(newer) if newer > VERSION => DecodeError::Newer,
+        _ => DecodeError::Malformed(error),
     };
+    let parsed: Head = serde_json::from_slice(document).map_err(malformed)?;
+    let Body { data } = serde_json::from_slice(document).map_err(malformed)?;
     match parsed.v {
         VERSION => {}
         newer if newer > VERSION => return Err(DecodeError::Newer),
@@ -122,12 +138,13 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         idle: parsed.idle.map(Duration::from_millis),
         persistent: parsed.persistent,
         digest: digest(&parsed.digest)?,
-        superseded: match parsed.superseded {
-            Some(old) => Some(Superseded { digest: digest(&old.digest)?, until: old.until }),
-            None => None,
-        },
+        superseded: parsed
+            .superseded
+            .iter()
+            .map(|old| Ok(Superseded { digest: digest(&old.digest)?, until: old.until }))
+            .collect::<Result<_, _>>()?,
         write: u64::from_str_radix(&parsed.write, 16).map_err(|_| DecodeError::Member("write"))?,
-        data: Data::parse(parsed.data.get()).map_err(DecodeError::Malformed)?,
+        data: Data::parse(data.get()).map_err(DecodeError::Malformed)?,
     })
 }
 
@@ -157,7 +174,7 @@ mod tests {
             idle: Some(Duration::from_millis(3)),
             persistent: true,
             digest,
-            superseded: Some(Superseded { digest, until: Timestamp::from_millis(4) }),
+            superseded: vec![Superseded { digest, until: Timestamp::from_millis(4) }],
             write: u64::MAX,
             data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
         }
@@ -170,7 +187,7 @@ mod tests {
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
         assert!(again.digest.matches(&contents.digest));
-        assert_eq!(again.superseded.map(|old| old.until), contents.superseded.map(|old| old.until));
+        assert_eq!(again.superseded[0].until, contents.superseded[0].until);
         assert_eq!((again.write, again.data.as_str()), (contents.write, contents.data.as_str()));
         assert!(bytes.len() < again.data.as_str().len() + 2 * OVERHEAD);
     }
@@ -182,7 +199,7 @@ mod tests {
         let contents = read(stored).unwrap();
         assert_eq!(contents.data.as_str(), r#"{"visits":1}"#);
         assert_eq!(contents.write, 15);
-        assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_none());
+        assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Terms {
             return Recognition::Stranger;
         }
         if !contents.digest.matches(&digest) {
-            let late = contents.superseded.is_some_and(|old| now < old.until && old.digest.matches(&digest));
+            let late = contents.superseded.iter().any(|old| now < old.until && old.digest.matches(&digest));
             return if late { Recognition::Latecomer } else { Recognition::Stranger };
         }
         Recognition::Valid(Present {

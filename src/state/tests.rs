@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::codec::JsonCodec;
 use crate::data::Path as _;
+use crate::event::DropReason;
 use crate::policy::{Conflicts, SessionPolicy};
 use crate::record::Record;
 use crate::token::TokenDigester;
@@ -27,7 +28,7 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 fn work(state: &mut State, terms: &Terms) -> Work {
-    match state.begin(Mode::Final, terms, NOW) {
+    match state.begin(Mode::Final, terms, NOW).unwrap() {
         Next::Work(work) => *work,
         Next::Done(change) => panic!("nothing to do: {change:?}"),
     }
@@ -43,7 +44,7 @@ fn count(state: &mut State, key: &str, terms: &Terms) {
         let old: u64 = old.map_or(0, |text| text.parse().unwrap());
         Ok((old + 1).to_string().into_boxed_str())
     };
-    let now = again(state.get((&key).segments(), terms).unwrap()).unwrap();
+    let now = again(state.view().get((&key).segments()).unwrap()).unwrap();
     let path = (&key).segments().to_owned().unwrap();
     state.change(Change::Update(path, now, Arc::new(again)), &terms.limits).unwrap();
 }
@@ -83,6 +84,15 @@ fn saved(
     (newer, present.token)
 }
 
+fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebased, SessionError> {
+    if found.as_ref().is_some_and(|record| work.is_own(record, terms, NOW)) {
+        return Ok(Rebased::Done(work.done()));
+    }
+    let base = work.base().unwrap().clone();
+    let found = terms.recognize(&base.token, found, NOW);
+    work.rebase(&base, found, terms, NOW)
+}
+
 fn data_of(record: &Record, terms: &Terms) -> String {
     let binding = crate::codec::Binding { namespace: "", id: record.id };
     record.payload.decode(&terms.codec, binding).unwrap().data.as_str().to_owned()
@@ -101,7 +111,7 @@ fn a_conflict_is_solved_on_what_is_there_now() {
     count(&mut ours, "n", &terms);
     let mut work = work(&mut ours, &terms);
     work.first_step(3, &terms, NOW).unwrap();
-    let Rebased::Again(Step::Save { record, expected }) = work.rebase(Some(theirs), 3, &terms, NOW).unwrap() else {
+    let Rebased::Again(Step::Save { record, expected }) = again(&mut work, Some(theirs), &terms).unwrap() else {
         panic!("not tried again")
     };
     assert_eq!((expected, record.version), (2, 3));
@@ -121,13 +131,14 @@ fn changes_have_nowhere_to_go_when_the_session_is_gone_or_its_secret_is_dead() {
         set(&mut state, "a", "2", &terms);
         let mut work = work(&mut state, &terms);
         work.first_step(3, &terms, NOW).unwrap();
-        let Rebased::Done(Stored::Dropped(why)) = work.rebase(found, 3, &terms, NOW).unwrap() else {
+        let Rebased::Done(Stored::Dropped(why)) = again(&mut work, found, &terms).unwrap() else {
             panic!("not dropped")
         };
         assert_eq!(why, reason);
-        let change = state.finish(Stored::Dropped(why), &terms, NOW).unwrap();
-        assert!(matches!(change, TokenChange::Keep));
-        assert!(state.present().is_none() && state.data().is_none());
+        state.finish(Stored::Dropped(why), &work);
+        assert!(matches!(state.token_change(NOW), TokenChange::Keep));
+        assert!(state.present().is_none() && state.view().data().is_none());
+        assert_eq!(state.rotate().unwrap_err().kind(), ErrorKind::Ended);
     }
 }
 
@@ -140,7 +151,7 @@ fn an_own_write_whose_answer_got_lost_is_recognized() {
     let mut work = work(&mut state, &terms);
     let Step::Save { record: own, .. } = work.first_step(3, &terms, NOW).unwrap() else { panic!("not a save") };
     work.be_unsure();
-    assert!(matches!(work.rebase(Some(own), 3, &terms, NOW).unwrap(), Rebased::Done(Stored::Saved { .. })));
+    assert!(matches!(again(&mut work, Some(own), &terms).unwrap(), Rebased::Done(Stored::Saved { .. })));
 }
 
 #[test]
@@ -155,8 +166,9 @@ fn an_own_new_secret_is_recognized_under_what_others_have_saved_since() {
     let own_token = work.token.clone().unwrap();
     work.be_unsure();
     let (theirs, _) = saved(&own, &own_token, 4, &terms, |state| set(state, "b", "2", &terms));
-    let Rebased::Done(stored) = work.rebase(Some(theirs), 3, &terms, NOW).unwrap() else { panic!("done twice") };
-    let TokenChange::Issue(issued) = state.finish(stored, &terms, NOW).unwrap() else { panic!("no token") };
+    let Rebased::Done(stored) = again(&mut work, Some(theirs), &terms).unwrap() else { panic!("done twice") };
+    state.finish(stored, &work);
+    let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
     assert_eq!(issued.token.expose(), own_token.expose());
 }
 
@@ -172,7 +184,7 @@ fn what_may_have_been_done_is_not_done_twice() {
         let mut work = work(&mut state, &terms);
         work.first_step(3, &terms, NOW).unwrap();
         work.be_unsure();
-        work.rebase(Some(found.clone()), 3, &terms, NOW)
+        again(&mut work, Some(found.clone()), &terms)
     };
     // Version 3 may have grown out of our version 2: to count once more could be to count twice.
     let outcome = unsure(&|state| count(state, "n", &terms), &v3);
@@ -192,12 +204,12 @@ fn only_what_was_read_and_then_written_is_refused() {
     let conflict = |read: Option<&str>, written: &str| {
         let mut state = resumed(&record, &token, &terms);
         if let Some(path) = read {
-            state.get((&path).segments(), &terms).unwrap();
+            state.note_read(Some((&path).segments()), &terms).unwrap();
         }
         set(&mut state, written, "7", &terms);
         let mut work = work(&mut state, &terms);
         work.first_step(3, &terms, NOW).unwrap();
-        work.rebase(Some(theirs.clone()), 3, &terms, NOW).err().map(|error| error.kind())
+        again(&mut work, Some(theirs.clone()), &terms).err().map(|error| error.kind())
     };
     assert_eq!(conflict(Some("a"), "a"), Some(ErrorKind::Conflict));
     assert_eq!(conflict(None, "a"), None);
@@ -212,7 +224,7 @@ fn a_failed_commit_gives_its_changes_back() {
     let mut state = resumed(&record, &token, &terms);
     set(&mut state, "b", "1", &terms);
     state.rotate().unwrap();
-    let Next::Work(failed) = state.begin(Mode::Save, &terms, NOW) else { panic!("nothing to do") };
+    let Next::Work(failed) = state.begin(Mode::Save, &terms, NOW).unwrap() else { panic!("nothing to do") };
     set(&mut state, "b", "2", &terms);
     state.restore(*failed);
     let mut work = work(&mut state, &terms);
@@ -227,11 +239,11 @@ fn what_is_written_during_a_save_goes_on_top() {
     let (record, token) = created(&terms);
     let mut state = resumed(&record, &token, &terms);
     count(&mut state, "n", &terms);
-    let Next::Work(mut under_way) = state.begin(Mode::Save, &terms, NOW) else { panic!("nothing to do") };
+    let Next::Work(mut under_way) = state.begin(Mode::Save, &terms, NOW).unwrap() else { panic!("nothing to do") };
     count(&mut state, "n", &terms);
     under_way.first_step(3, &terms, NOW).unwrap();
-    state.finish(under_way.done(), &terms, NOW).unwrap();
-    assert_eq!(state.data().unwrap().as_str(), r#"{"a":1,"n":2}"#);
+    state.finish(under_way.done(), &under_way);
+    assert_eq!(state.view().data().unwrap().as_str(), r#"{"a":1,"n":2}"#);
     let mut work = work(&mut state, &terms);
     let Step::Save { record, expected } = work.first_step(4, &terms, NOW).unwrap() else { panic!("not a save") };
     assert_eq!((expected, data_of(&record, &terms).as_str()), (2, r#"{"a":1,"n":2}"#));

@@ -1,16 +1,18 @@
 //! A commit under way: the changes that were taken out of a [`State`](super::State), and how they get into the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::reads::Reads;
 use super::{Absence, Lifecycle, Present, Recognition, Terms};
 use crate::clock::Timestamp;
 use crate::codec::Binding;
-use crate::data::{Data, OwnedPath};
+use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
-use crate::record::{Contents, Decoded, Payload, Record, Superseded, Version};
+use crate::record::{Contents, Decoded, Payload, Record, Version};
 use crate::token::{SessionId, Token};
 
 /// One call to the store.
@@ -62,37 +64,48 @@ pub(crate) enum Rebased {
 pub(crate) struct Work {
     base: Result<Present, Absence>,
     /// The data with the journal applied, if there are changes.
-    data: Option<Data>,
+    data: Option<Arc<Data>>,
     journal: Journal,
-    reads: Vec<OwnedPath>,
+    reads: Reads,
     lifecycle: Lifecycle,
     touch: Option<Timestamp>,
+    /// Names the writes of this commit, from its first step on.
+    write: Option<u64>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
     pub(super) token: Option<Token>,
     /// What the last step would leave behind.
     outcome: Option<Stored>,
-    /// Whether a step may have been taken although the store reported a failure.
+    /// A step may have been taken although the store reported a failure.
     unsure: bool,
 }
 
 impl Work {
     pub(super) fn new(
         base: Result<Present, Absence>,
-        data: Option<Data>,
+        data: Option<Arc<Data>>,
         journal: Journal,
-        reads: Vec<OwnedPath>,
+        reads: Reads,
         lifecycle: Lifecycle,
         touch: Option<Timestamp>,
     ) -> Self {
-        Self { base, data, journal, reads, lifecycle, touch, token: None, outcome: None, unsure: false }
+        Self { base, data, journal, reads, lifecycle, touch, write: None, token: None, outcome: None, unsure: false }
     }
 
-    pub(super) fn into_changes(self) -> (Journal, Vec<OwnedPath>, Lifecycle) {
-        (self.journal, self.reads, self.lifecycle)
+    pub(super) fn into_changes(self) -> (Journal, Lifecycle) {
+        (self.journal, self.lifecycle)
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(crate) fn id(&self) -> Option<SessionId> {
-        self.base.as_ref().ok().map(Present::id).or_else(|| self.token.as_ref().map(Token::id))
+        self.token().map(Token::id)
+    }
+
+    /// The session as it was loaded, if there was one.
+    pub(crate) fn base(&self) -> Option<&Present> {
+        self.base.as_ref().ok()
     }
 
     /// The token by which the record is to be loaded again.
@@ -107,14 +120,30 @@ impl Work {
 
     /// Whether nothing but the expiry is to be moved.
     pub(crate) fn is_touch(&self) -> bool {
-        self.journal.is_empty() && self.lifecycle.is_empty()
+        self.base.is_ok() && self.journal.is_empty() && self.lifecycle.is_empty()
     }
 
-    /// The first call to the store.
+    /// Whether the session is to be deleted, whatever its version.
+    pub(crate) fn is_delete(&self) -> bool {
+        self.base.is_ok() && self.lifecycle.destroy
+    }
+
+    /// The last call has failed, and may have taken effect all the same.
+    pub(crate) fn be_unsure(&mut self) {
+        self.unsure = true;
+    }
+
+    /// Whether a call that has failed may have taken effect all the same.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// The first call to the store. `write` names this commit's writes.
     pub(crate) fn first_step(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+        self.write = Some(write);
         let base = match &self.base {
             Err(Absence::Latecomer) if !self.lifecycle.rotate => return Ok(Step::Drop(DropReason::SecretReplaced)),
-            Err(_) => return self.create(write, terms, now),
+            Err(_) => return self.create(terms, now),
             Ok(base) => base.clone(),
         };
         if self.lifecycle.destroy {
@@ -126,8 +155,9 @@ impl Work {
             self.outcome = Some(Stored::Touched { expires_at, refresh });
             return Ok(Step::Touch { id: base.id(), expected: base.version, expires_at });
         }
-        let data = self.data.clone().unwrap_or_else(|| base.contents.data.clone());
-        self.save(&base, data, write, terms, now)
+        self.reads.check(&self.journal, &base.contents.data)?;
+        let data = self.data.as_deref().unwrap_or(&base.contents.data).clone();
+        self.save(&base, data, terms, now)
     }
 
     /// The call has succeeded: what it left behind.
@@ -143,33 +173,15 @@ impl Work {
         }
     }
 
-    /// The last call has failed, and may have taken effect all the same.
-    pub(crate) fn be_unsure(&mut self) {
-        self.unsure = true;
-    }
-
     /// Somebody else was faster, or nobody knows how the last call ended: what to make of the record that is there now.
-    /// `write` names this commit's writes.
     pub(crate) fn rebase(
         &mut self,
-        found: Option<Record>,
-        write: u64,
+        base: &Present,
+        found: Recognition,
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Rebased, SessionError> {
-        if self.unsure && found.as_ref().is_some_and(|record| self.is_own(record, write, terms, now)) {
-            return Ok(Rebased::Done(self.done()));
-        }
-        let Ok(base) = self.base.clone() else {
-            if found.is_some() {
-                return Err(SessionError::new(
-                    ErrorKind::Store,
-                    "the store says that a session with a new random id exists already; look at the store",
-                ));
-            }
-            return self.create(write, terms, now).map(Rebased::Again);
-        };
-        let newer = match terms.recognize(&base.token, found, now) {
+        let newer = match found {
             Recognition::Valid(newer) => newer,
             Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
             Recognition::Stranger | Recognition::WrongRecord => {
@@ -190,10 +202,10 @@ impl Work {
                  were kept is unknown, and they were not done a second time",
             ));
         }
-        self.refuse_conflicts(&base, &newer, terms)?;
+        self.reads.check(&self.journal, &newer.contents.data)?;
         let mut data = newer.contents.data.clone();
         self.journal.replay(&mut data, &terms.limits)?;
-        let step = self.save(&newer, data, write, terms, now)?;
+        let step = self.save(&newer, data, terms, now)?;
         // What expected an older version than the present one can take effect no more.
         self.unsure &= newer.version == base.version;
         self.base = Ok(newer);
@@ -201,10 +213,13 @@ impl Work {
     }
 
     /// Whether this commit has written the record, or the one that it grew out of.
-    fn is_own(&self, record: &Record, write: u64, terms: &Terms, now: Timestamp) -> bool {
+    pub(crate) fn is_own(&self, record: &Record, terms: &Terms, now: Timestamp) -> bool {
+        if self.id() != Some(record.id) || self.outcome.is_none() {
+            return false;
+        }
         let binding = Binding { namespace: &terms.namespace, id: record.id };
         let contents = record.payload.decode(&terms.codec, binding);
-        if self.id() == Some(record.id) && contents.is_ok_and(|it| it.id == record.id && it.write == write) {
+        if contents.is_ok_and(|contents| contents.id == record.id && Some(contents.write) == self.write) {
             return true;
         }
         // Nobody but this commit knows the secret that it has made.
@@ -212,25 +227,8 @@ impl Work {
         made.is_some_and(|token| matches!(terms.recognize(token, Some(record.clone()), now), Recognition::Valid(_)))
     }
 
-    fn refuse_conflicts(&self, base: &Present, newer: &Present, terms: &Terms) -> Result<(), SessionError> {
-        if !terms.policy.refuses_conflicts() {
-            return Ok(());
-        }
-        for path in self.journal.changes().iter().filter_map(|change| change.overwrites()) {
-            let was_read = self.reads.iter().any(|read| read.overlaps(path));
-            let at = |present: &Present| present.contents.data.get(path.segments()).ok().flatten().map(str::to_owned);
-            if was_read && at(base) != at(newer) {
-                return Err(SessionError::new(
-                    ErrorKind::Conflict,
-                    "another request changed a key of the session after this one had read it and before it wrote it; \
-                     nothing of this request was kept: load the page again, or use Session::update",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn create(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+    /// The step that makes a new session.
+    pub(crate) fn create(&mut self, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         let token = match &self.token {
             Some(token) => token.clone(),
             None => self.token.insert(Token::generate()?).clone(),
@@ -243,9 +241,9 @@ impl Work {
             idle: None,
             persistent: terms.policy.is_persistent(),
             digest: terms.digester.digest(&token),
-            superseded: None,
-            write,
-            data: self.data.clone().unwrap_or_default(),
+            superseded: Vec::new(),
+            write: self.write.unwrap_or_default(),
+            data: self.data.as_deref().cloned().unwrap_or_default(),
         };
         self.remember(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
@@ -253,14 +251,8 @@ impl Work {
         Ok(Step::Create(record))
     }
 
-    fn save(
-        &mut self,
-        base: &Present,
-        data: Data,
-        write: u64,
-        terms: &Terms,
-        now: Timestamp,
-    ) -> Result<Step, SessionError> {
+    fn save(&mut self, base: &Present, data: Data, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+        let write = self.write.unwrap_or_default();
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
         let mut token = base.token.clone();
         if self.lifecycle.rotate {
@@ -268,8 +260,7 @@ impl Work {
                 Some(token) => token.clone(),
                 None => self.token.insert(base.token.with_new_secret()?).clone(),
             };
-            let until = now.saturating_add(LATECOMERS);
-            contents.superseded = Some(Superseded { digest: base.contents.digest, until });
+            contents.supersede(base.contents.digest, now, now.saturating_add(LATECOMERS));
             contents.digest = terms.digester.digest(&token);
         }
         self.remember(&mut contents, now);
@@ -288,7 +279,7 @@ impl Work {
 
     fn remember(&self, contents: &mut Contents, now: Timestamp) {
         if let Some(duration) = self.lifecycle.remember {
-            let duration = duration.min(COOKIE_LIFETIME_MAX);
+            let duration = duration.clamp(Duration::from_secs(1), COOKIE_LIFETIME_MAX);
             contents.persistent = true;
             contents.idle = Some(duration);
             contents.deadline = now.saturating_add(duration);

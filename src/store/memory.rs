@@ -27,8 +27,8 @@ const CLEARED_PER_LOCK: usize = 128;
 
 /// Keeps sessions in memory, for one process.
 ///
-/// Fast, exact and bounded: records are invisible from the millisecond on at which they expire, and the store never holds
-/// more than it was told to. When it is full, the record that would expire soonest makes room, those without a user before
+/// Fast, exact and bounded: records are invisible from the millisecond on at which they expire, and no write leaves the
+/// store with more than it was told to hold. When it is full, the record that would expire soonest makes room, those without a user before
 /// those with one: a crowd of visitors does not log anybody out, and a new login is never refused.
 ///
 /// Clones share one store.
@@ -61,8 +61,8 @@ struct Shared {
     users: Users,
     entries: AtomicUsize,
     bytes: AtomicUsize,
-    max_entries: usize,
-    max_bytes: usize,
+    max_entries: AtomicUsize,
+    max_bytes: AtomicUsize,
 }
 
 /// A shard, and when its first records expire, so that the fullest store finds what to evict without locking all of it.
@@ -86,30 +86,24 @@ impl MemoryStore {
             users: Users::default(),
             entries: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            max_entries: 1 << 20,
-            max_bytes: 1 << 30,
+            max_entries: AtomicUsize::new(1 << 20),
+            max_bytes: AtomicUsize::new(1 << 30),
         }))
     }
 
-    /// How many sessions it holds at most.
-    ///
-    /// # Panics
-    ///
-    /// If the store is in use already.
+    /// How many sessions it holds at most, for all clones; at least one. A lower bound than before takes effect at the next
+    /// write.
     #[must_use]
-    pub fn max_entries(mut self, entries: usize) -> Self {
-        self.options().max_entries = entries;
+    pub fn max_entries(self, entries: usize) -> Self {
+        self.0.max_entries.store(entries.max(1), Ordering::Relaxed);
         self
     }
 
-    /// How many bytes it holds at most: an estimate of what the records take, their data counted to the byte.
-    ///
-    /// # Panics
-    ///
-    /// If the store is in use already.
+    /// How many bytes it holds at most, for all clones: an estimate of what the records take, their data counted to the
+    /// byte. A lower bound than before takes effect at the next write. A record that is larger than this is refused.
     #[must_use]
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.options().max_bytes = bytes;
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        self.0.max_bytes.store(bytes, Ordering::Relaxed);
         self
     }
 
@@ -127,10 +121,6 @@ impl MemoryStore {
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
-
-    fn options(&mut self) -> &mut Shared {
-        Arc::get_mut(&mut self.0).expect("options are given before the store is cloned or used")
-    }
 }
 
 impl Shared {
@@ -139,19 +129,20 @@ impl Shared {
     }
 
     /// Counts a record as held, once there is room for it.
-    fn reserve(&self, size: usize) {
+    fn reserve(&self, size: usize, now: Timestamp) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(size, Ordering::Relaxed);
-        self.make_room();
+        self.make_room(now);
     }
 
     /// Evicts until the store holds no more than it may. No shard may be locked by the caller.
-    fn make_room(&self) {
+    fn make_room(&self, now: Timestamp) {
         let is_over = || {
-            self.entries.load(Ordering::Relaxed) > self.max_entries
-                || self.bytes.load(Ordering::Relaxed) > self.max_bytes
+            let over =
+                |held: &AtomicUsize, most: &AtomicUsize| held.load(Ordering::Relaxed) > most.load(Ordering::Relaxed);
+            over(&self.entries, &self.max_entries) || over(&self.bytes, &self.max_bytes)
         };
-        while is_over() && self.evict_one() {}
+        while is_over() && self.evict_one(now) {}
     }
 
     fn release(&self, size: usize) {
@@ -160,29 +151,37 @@ impl Shared {
     }
 
     fn check_size(&self, size: usize) -> Result<(), StoreError> {
-        if size > self.max_bytes { Err(StoreError::too_large(size, self.max_bytes)) } else { Ok(()) }
+        let limit = self.max_bytes.load(Ordering::Relaxed);
+        if size > limit { Err(StoreError::too_large(size, limit)) } else { Ok(()) }
     }
 
-    /// Evicts the record that would expire soonest, records without a user first. `false` if there is none.
-    fn evict_one(&self) -> bool {
-        Queue::ALL.into_iter().any(|queue| {
-            // A hint may be too early, never too late: whoever finds it wrong corrects it, and the search goes on.
-            while let Some(slot) = self.soonest(queue) {
-                let mut shard = slot.lock();
-                let evicted = shard.pop_soonest(queue, Timestamp::MAX);
-                slot.update_hints(&shard);
-                if let Some(taken) = evicted {
-                    self.forget(taken);
-                    return true;
-                }
+    /// Evicts a record: one that has expired, else the one that would expire soonest, records without a user first. `false`
+    /// if there is none.
+    fn evict_one(&self, now: Timestamp) -> bool {
+        let [anonymous, logged_in] = Queue::ALL;
+        self.evict_soonest(logged_in, now)
+            || self.evict_soonest(anonymous, Timestamp::MAX)
+            || self.evict_soonest(logged_in, Timestamp::MAX)
+    }
+
+    /// Evicts the record of a queue that expires first, if that is not later than `until`.
+    fn evict_soonest(&self, queue: Queue, until: Timestamp) -> bool {
+        // A hint may be too early, never too late: whoever finds it wrong corrects it, and looks again who is first.
+        while let Some((hint, slot)) = self.soonest(queue).filter(|(hint, _)| *hint <= until) {
+            let mut shard = slot.lock();
+            let evicted = shard.pop_soonest(queue, hint);
+            slot.update_hints(&shard);
+            if let Some(taken) = evicted {
+                self.forget(taken);
+                return true;
             }
-            false
-        })
+        }
+        false
     }
 
-    fn soonest(&self, queue: Queue) -> Option<&Slot> {
+    fn soonest(&self, queue: Queue) -> Option<(Timestamp, &Slot)> {
         let hints = self.shards.iter().map(|slot| (slot.soonest[queue as usize].get(), slot));
-        hints.filter_map(|(hint, slot)| Some((hint?, slot))).min_by_key(|(hint, _)| *hint).map(|(_, slot)| slot)
+        hints.filter_map(|(hint, slot)| Some((hint?, slot))).min_by_key(|(hint, _)| *hint)
     }
 
     /// Settles the accounts for a record that was taken out. The lock of its shard is held.
@@ -204,8 +203,8 @@ impl Shared {
         }
         if cleared > 0 {
             shard.give_memory_back();
-            slot.update_hints(shard);
         }
+        slot.update_hints(shard);
         cleared
     }
 }
@@ -229,7 +228,7 @@ impl SessionStore for MemoryStore {
     async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let (store, size) = (&*self.0, shard::size_of(record));
         store.check_size(size)?;
-        store.reserve(size);
+        store.reserve(size, now);
         let slot = store.slot(record.id);
         let mut shard = slot.lock();
         store.clear_expired(slot, &mut shard, now, CLEARED_PER_CREATE);
@@ -268,8 +267,11 @@ impl SessionStore for MemoryStore {
             return Ok(outcome);
         }
         if let Some(old) = shard.replace(record, size) {
-            store.bytes.fetch_add(size, Ordering::Relaxed);
-            store.bytes.fetch_sub(old.size, Ordering::Relaxed);
+            if size >= old.size {
+                store.bytes.fetch_add(size - old.size, Ordering::Relaxed);
+            } else {
+                store.bytes.fetch_sub(old.size - size, Ordering::Relaxed);
+            }
             if old.user != record.user {
                 if let Some(user) = &old.user {
                     store.users.remove(user, record.id);
@@ -281,7 +283,7 @@ impl SessionStore for MemoryStore {
         }
         slot.update_hints(&shard);
         drop(shard);
-        store.make_room();
+        store.make_room(now);
         Ok(SaveOutcome::Saved)
     }
 

@@ -39,9 +39,9 @@ impl SessionCookie {
 /// The values of all pairs of this name in one header.
 fn values_of<'a>(header: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     header.split(|byte| *byte == b';').filter_map(move |pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=');
-        let (found, value) = equals.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
-        (trim(found) == name).then(|| trim(value))
+        // A pair without `=` is the value of a cookie that has no name.
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        (trim(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
     })
 }
 

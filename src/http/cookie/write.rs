@@ -15,7 +15,7 @@ impl SessionCookie {
         let mut cookie = self.attributes(token);
         if let Some(lifetime) = lifetime {
             // Rounded up: the cookie is still there in the second in which the session ends.
-            let seconds = lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0);
+            let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
             cookie = cookie.max_age(time::Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
         }
         to_header(&cookie.build())

@@ -58,6 +58,7 @@ impl ExpiryQueue {
 pub(super) struct Hint(AtomicI64);
 
 const NEVER: i64 = i64::MAX;
+const LATEST: i64 = i64::MAX - 1;
 
 impl Default for Hint {
     fn default() -> Self {
@@ -69,13 +70,14 @@ impl Hint {
     pub(super) fn get(&self) -> Option<Timestamp> {
         match self.0.load(Ordering::Relaxed) {
             NEVER => None,
+            LATEST => Some(Timestamp::MAX),
             millis => Some(Timestamp::from_millis(millis)),
         }
     }
 
     pub(super) fn set(&self, at: Option<Timestamp>) {
         // A record that never expires is still to be found when there is no room left.
-        let millis = at.map_or(NEVER, |at| at.as_millis().min(NEVER - 1));
+        let millis = at.map_or(NEVER, |at| at.as_millis().min(LATEST));
         if self.0.load(Ordering::Relaxed) != millis {
             self.0.store(millis, Ordering::Relaxed);
         }

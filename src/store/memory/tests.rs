@@ -243,3 +243,22 @@ async fn records_that_never_expire_make_room_too() {
     }
     assert_eq!(store.len(), 2);
 }
+
+#[tokio::test]
+async fn who_was_used_last_stays_longest() {
+    let store = MemoryStore::new().max_entries(2);
+    create(&store, &record(1, None, at(10))).await;
+    create(&store, &record(2, None, at(20))).await;
+    assert_eq!(store.touch(id(1), 1, at(1000), NOW).await.unwrap(), SaveOutcome::Saved);
+    create(&store, &record(3, None, at(500))).await;
+    assert!(is_there(&store, 1).await && !is_there(&store, 2).await && is_there(&store, 3).await);
+}
+
+#[tokio::test]
+async fn the_dead_make_room_before_the_living() {
+    let store = MemoryStore::new().max_entries(2);
+    create(&store, &record(1, Some("ada"), at(10))).await;
+    create(&store, &record(2, None, at(HOUR))).await;
+    assert_eq!(store.create(&record(3, None, at(HOUR)), at(10)).await.unwrap(), CreateOutcome::Created);
+    assert!(is_there(&store, 2).await && is_there(&store, 3).await);
+}
