@@ -3,4 +3,17 @@
 
 mod support;
 
+mod architecture;
+mod cancellation;
+mod cookies_read;
+mod cookies_write;
+mod example_visits;
+mod expiry;
+mod extractors;
+mod faults;
+mod manager;
+mod races;
+mod session;
 mod smoke;
+mod untouched;
+mod user_agent;

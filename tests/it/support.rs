@@ -1,5 +1,9 @@
 //! What the tests share: a browser's cookie jar over `oneshot`, and requests made by hand.
 
+pub mod bytes_store;
+pub mod gate;
+pub mod routes;
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
