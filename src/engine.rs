@@ -128,17 +128,15 @@ impl Unit {
     async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
         let limit = engine.terms.limits.max_commit_time();
-        let result = match deadline::within(limit, engine.store_changes(&mut work)).await {
-            Some(result) => result,
-            None => {
-                work.be_unsure();
-                Err(SessionError::new(
-                    ErrorKind::Contended,
-                    "the session could not be saved within Limits::commit_timeout, because others saved it again and again \
-                     or the store was slow; whether anything of this request was kept is unknown: look, and try again",
-                ))
-            }
-        };
+        let in_time = deadline::within(limit, engine.store_changes(&mut work)).await;
+        let result = in_time.unwrap_or_else(|| {
+            work.be_unsure();
+            Err(SessionError::new(
+                ErrorKind::Contended,
+                "the session could not be saved within Limits::commit_timeout, because others saved it again and again \
+                 or the store was slow; whether anything of this request was kept is unknown: look, and try again",
+            ))
+        });
         match result {
             Ok(stored) => self.finish(stored, &work, mode),
             // A request that only reads does not fail because its session could not be kept alive for longer.

@@ -233,13 +233,12 @@ impl State {
     /// Does a change to the data as this request sees them. On an error nothing has changed.
     pub(crate) fn change(&mut self, change: Change, limits: &Limits) -> Result<(), SessionError> {
         self.check_writable()?;
-        match &mut self.changed {
-            Some(data) => change.apply(Arc::make_mut(data), limits)?,
-            None => {
-                let mut data = self.data().cloned().unwrap_or_default();
-                change.apply(&mut data, limits)?;
-                self.changed = Some(Arc::new(data));
-            }
+        if let Some(data) = &mut self.changed {
+            change.apply(Arc::make_mut(data), limits)?;
+        } else {
+            let mut data = self.data().cloned().unwrap_or_default();
+            change.apply(&mut data, limits)?;
+            self.changed = Some(Arc::new(data));
         }
         self.journal.push(change);
         self.revision += 1;

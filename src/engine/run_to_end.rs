@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn without_a_runtime_it_says_so() {
         let (in_flight, heard) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
-        let hears = heard.clone();
-        let events = Events::to(move |event| hears.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
+        let told = heard.clone();
+        let events = Events::to(move |event| told.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
         drop(RunToEnd::new(&in_flight, &events, async {}));
         assert!(heard.load(Ordering::SeqCst));
     }

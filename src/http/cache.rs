@@ -42,10 +42,10 @@ fn list(value: &HeaderValue) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn headers(name: http::HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &http::HeaderName, values: &[&'static str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(&name, HeaderValue::from_static(value));
+            headers.append(name, HeaderValue::from_static(value));
         }
         headers
     }
@@ -54,7 +54,7 @@ mod tests {
     fn vary_names_the_cookie_once() {
         for (before, count) in [(&[][..], 1), (&["accept"], 2), (&["Cookie"], 1), (&["accept, cookie"], 1), (&["*"], 1)]
         {
-            let mut headers = headers(VARY, before);
+            let mut headers = headers(&VARY, before);
             vary_by_cookie(&mut headers);
             vary_by_cookie(&mut headers);
             assert_eq!(headers.get_all(VARY).iter().count(), count, "{before:?}");
@@ -73,7 +73,7 @@ mod tests {
             (&["no-cache=\"set-cookie\", no-store"], "no-cache=\"set-cookie\", no-store"),
             (&["private=\"set-cookie\""], "no-store"),
         ] {
-            let mut headers = headers(CACHE_CONTROL, before);
+            let mut headers = headers(&CACHE_CONTROL, before);
             forbid_storing(&mut headers);
             assert_eq!(headers[CACHE_CONTROL], after, "{before:?}");
             assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);

@@ -21,6 +21,10 @@ use crate::store::SessionStore;
 /// [`remember`](crate::Session::remember) count all the same). A commit that has begun is finished even if the client goes
 /// away: see [`drain`](Self::drain).
 ///
+/// Middleware between this layer and the handler that answers in the handler's place counts as the handler: a timeout inside
+/// that answers 408 lets the half-done changes be stored, since that is no 5xx. Put it around this layer, where what was
+/// interrupted changes nothing, or let it answer 503.
+///
 /// Where one layer lies within another and both have a cookie of the same name, the outer one takes care of the session.
 ///
 /// Needs a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).

@@ -18,6 +18,8 @@
 //!
 //! [`check_unreachable`] is for a store whose server is gone: every method has to say so, and soon.
 
+#![allow(clippy::unwrap_used, reason = "a test suite: it panics where the contract is broken")]
+
 mod cases;
 mod through_sessions;
 

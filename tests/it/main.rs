@@ -1,5 +1,6 @@
 //! Behaviour through HTTP, a module for each topic.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::missing_panics_doc)]
+#![allow(clippy::unchecked_time_subtraction, clippy::duration_suboptimal_units)]
 
 mod support;
 
@@ -13,6 +14,7 @@ mod extractors;
 mod faults;
 mod manager;
 mod races;
+mod regressions;
 mod session;
 mod smoke;
 mod untouched;

@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_wrap, reason = "small numbers")]
+
 use std::time::Duration;
 
 use super::*;

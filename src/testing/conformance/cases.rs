@@ -76,7 +76,7 @@ pub(super) async fn create_never_overwrites(store: Store, _: Settings) {
 pub(super) async fn save_replaces_the_expected_version(store: Store, _: Settings) {
     let mut record = created(&store, new_record(None)).await;
     for (version, user) in [(2, Some(new_user())), (3, Some(new_user())), (4, None)] {
-        record = Record { user, expires_at: later(version as u32 * MINUTE), ..next(&record, b"{\"next\":true}") };
+        record = Record { user, expires_at: later(Duration::from_mins(version)), ..next(&record, b"{\"next\":true}") };
         assert_eq!(store.save(&record, version - 1, NOW).await.unwrap(), SaveOutcome::Saved);
         assert_stored(&store, &record).await;
     }
@@ -131,7 +131,7 @@ pub(super) async fn touch_of_another_version_is_a_conflict(store: Store, _: Sett
 
 pub(super) async fn expiry_is_exact(store: Store, _: Settings) {
     let record = created(&store, new_record(None)).await;
-    assert!(load(&store, record.id, later(MINUTE - Duration::from_millis(1))).await.is_some());
+    assert!(load(&store, record.id, later(Duration::from_millis(59_999))).await.is_some());
     assert!(load(&store, record.id, later(MINUTE)).await.is_none());
     assert!(load(&store, record.id, later(1_000 * MINUTE)).await.is_none());
     // Who asks with an earlier time finds it again: the clock is the caller's.

@@ -1,11 +1,16 @@
 //! REL-05: a write fails, and nobody knows whether it took effect. Once, or not at all.
 
-use super::*;
+use axum::response::IntoResponse;
 use cloakroom::SessionStatus;
+
+use super::*;
+
+/// Done or not done, it looks the same from here.
+const UNSURE: [Fault; 2] = [Fault::AnswerLost, Fault::Down];
 
 #[tokio::test]
 async fn rel_05_a_write_whose_answer_is_lost_and_one_that_was_not_done_both_count_once() {
-    for fault in [Fault::AnswerLost, Fault::Down] {
+    for fault in UNSURE {
         let house = House::new().await;
         for operation in [Operation::Create, Operation::Save, Operation::Delete] {
             house.faults.once(operation, fault);
@@ -25,7 +30,7 @@ async fn rel_05_a_write_whose_answer_is_lost_and_one_that_was_not_done_both_coun
 
 #[tokio::test]
 async fn rel_05_a_login_whose_answer_is_lost_is_done_once_and_its_token_is_good() {
-    for fault in [Fault::AnswerLost, Fault::Down] {
+    for fault in UNSURE {
         let house = House::new().await;
         house.faults.once(Operation::Save, fault);
         let answer = house.send("/login").await;
@@ -87,16 +92,23 @@ async fn rel_05_when_nobody_can_find_out_how_a_write_ended_the_request_fails_and
     }
 }
 
-/// Changes the session and saves. Nobody learns how that ended, and the final commit tries again.
-async fn save_unsure_and_commit(token: Option<&str>, house: &House, fault: Fault) -> Answer {
+/// Does something to the session and saves, without anybody learning how that ended. Then goes on, and the final commit
+/// tries again.
+async fn save_unsure_and_commit<R: IntoResponse + 'static>(
+    house: &House,
+    token: Option<&str>,
+    fault: Fault,
+    change: Change,
+    go_on: fn(&Session) -> R,
+) -> Answer {
     let faults = house.faults.clone();
     let handler = get(move |session: Session| async move {
         faults.once(Operation::Create, fault);
         faults.once(Operation::Save, fault);
         faults.once(Operation::Load, Fault::Down);
-        add(&session)?;
+        change(&session).unwrap();
         assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Unavailable);
-        Ok::<_, SessionError>(())
+        go_on(&session)
     });
     let app = Router::new().route("/", handler).layer(layer(house.store.clone(), &house.clock));
     match token {
@@ -107,18 +119,74 @@ async fn save_unsure_and_commit(token: Option<&str>, house: &House, fault: Fault
 
 #[tokio::test]
 async fn rel_05_a_save_of_unknown_end_is_not_done_a_second_time_by_the_final_commit() {
-    for fault in [Fault::AnswerLost, Fault::Down] {
+    for fault in UNSURE {
         let house = House::new().await;
-        assert_eq!(save_unsure_and_commit(Some(&house.token), &house, fault).await.status, StatusCode::OK);
+        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, add_one, |_| ()).await;
+        assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(house.n().await, Some(2), "{fault:?}");
+
+        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, add_one, add).await;
+        assert_eq!(answer.body, "4");
+        assert_eq!(house.n().await, Some(4), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn rel_05_a_save_of_unknown_end_is_not_done_a_second_time_when_the_handler_fails() {
+    for fault in UNSURE {
+        let house = House::new().await;
+        let fail = |_: &Session| StatusCode::INTERNAL_SERVER_ERROR;
+        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, add_one, fail).await;
+        assert!(answer.status.is_server_error());
+        assert!(matches!(house.n().await, Some(1 | 2)));
+        assert_eq!(house.n().await == Some(1), house.send("/add").await.body == "2");
+    }
+}
+
+#[tokio::test]
+async fn rel_05_a_regeneration_of_unknown_end_leaves_the_client_with_a_good_secret() {
+    for fault in UNSURE {
+        for go_on in [|_: &Session| StatusCode::OK, |_: &Session| StatusCode::INTERNAL_SERVER_ERROR] {
+            let house = House::new().await;
+            let answer = save_unsure_and_commit(&house, Some(&house.token), fault, Session::regenerate, go_on).await;
+            assert_eq!(house.open(answer.token().unwrap()).await.get("n").unwrap(), Some(1), "{fault:?}");
+            assert_eq!(house.n().await, None, "the old secret is dead");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rel_05_a_logout_after_a_write_of_unknown_end_leaves_nothing() {
+    for fault in UNSURE {
+        let house = House::new().await;
+        let destroy = |session: &Session| session.destroy();
+        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, add_one, destroy).await;
+        assert!(answer.removes_cookie());
+        assert!(house.faults.inner().is_empty(), "{fault:?}");
+
+        let answer = save_unsure_and_commit(&house, None, fault, add_one, destroy).await;
+        assert_eq!(answer.token(), None);
+        assert!(house.faults.inner().is_empty(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn rel_05_a_logout_of_unknown_end_is_done() {
+    for fault in UNSURE {
+        let house = House::new().await;
+        (0..2).for_each(|_| house.faults.once(Operation::Delete, fault));
+        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, Session::destroy, |_| ()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.removes_cookie());
+        assert!(house.faults.inner().is_empty(), "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn rel_05_a_create_of_unknown_end_is_not_followed_by_a_second_record() {
-    for fault in [Fault::AnswerLost, Fault::Down] {
+    for fault in UNSURE {
         let house = House::new().await;
-        let answer = save_unsure_and_commit(None, &house, fault).await;
+        let answer = save_unsure_and_commit(&house, None, fault, add_one, |_| ()).await;
         assert_eq!(house.open(answer.token().unwrap()).await.get("n").unwrap(), Some(1));
         assert_eq!(house.faults.inner().len(), 2, "{fault:?}");
     }
@@ -145,7 +213,7 @@ async fn overtaken_while_unsure(house: &House, change: Change) -> Answer {
 #[tokio::test(start_paused = true)]
 async fn rel_05_an_update_that_may_have_taken_effect_under_anothers_is_not_done_again() {
     let house = House::new().await;
-    assert_unavailable(&overtaken_while_unsure(&house, |session| add(session).map(drop)).await);
+    assert_unavailable(&overtaken_while_unsure(&house, add_one).await);
     assert_eq!(house.n().await, Some(3));
 }
 
