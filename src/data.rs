@@ -90,6 +90,12 @@ impl Data {
         self.members.iter().map(|member| unescape(&self.text[member.key()]))
     }
 
+    /// The raw JSON text of a member of the top level, whatever dots its name holds.
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
+        let index = self.position(&escape(name))?;
+        Some(&self.text[self.members[index].value()])
+    }
+
     /// The raw JSON text at a path.
     pub(crate) fn get(&self, path: Segments<'_>) -> Result<Option<&str>, SessionError> {
         let mut segments = path;

@@ -35,4 +35,6 @@ pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 pub use store::{MemoryStore, NoopStore, SessionStore};
-pub use token::{Pepper, SessionId, Token};
+#[cfg(feature = "pepper")]
+pub use token::Pepper;
+pub use token::{SessionId, Token};

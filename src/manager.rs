@@ -14,7 +14,7 @@ use crate::policy::{Limits, SessionPolicy};
 use crate::session::Session;
 use crate::state::{Absence, Mode, State, Terms, TokenChange};
 use crate::store::SessionStore;
-use crate::token::{Pepper, Token, TokenDigester};
+use crate::token::{Token, TokenDigester};
 
 pub use sweeper::{Sweeper, SweeperReport, SweeperSettings};
 
@@ -100,9 +100,11 @@ impl SessionManager {
         self
     }
 
-    /// Makes the stored digests depend on a key that is not in the store. See [`Pepper`].
+    /// Makes the stored digests depend on a key that is not in the store (feature `pepper`). See
+    /// [`Pepper`](crate::Pepper).
+    #[cfg(feature = "pepper")]
     #[must_use]
-    pub fn pepper(mut self, pepper: &Pepper) -> Self {
+    pub fn pepper(mut self, pepper: &crate::token::Pepper) -> Self {
         self.options().terms.digester = TokenDigester::keyed(pepper);
         self
     }

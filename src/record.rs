@@ -108,7 +108,7 @@ impl Payload {
         match &self.0 {
             Form::Stored(bytes) => Ok(bytes.clone()),
             Form::Decoded(decoded) => {
-                let document = document::write(decoded).map_err(StoreError::other)?;
+                let document = document::write(decoded);
                 decoded.0.1.encode(document, decoded.binding()).map(Bytes::from).map_err(StoreError::other)
             }
         }

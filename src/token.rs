@@ -1,18 +1,19 @@
 //! What the client holds (the token) and what the store keeps of it (the digest).
 
+mod base64url;
+
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(feature = "pepper")]
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::error::{ConfigError, ErrorKind, SessionError};
+use crate::error::{ErrorKind, SessionError};
 
 const ID_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
@@ -28,8 +29,7 @@ pub(crate) const TOKEN_CHARS: usize = 64;
 ///
 /// An application never chooses the id of a session: this type can be read from text in order to *find* one
 /// ([`FromStr`]), and no function of this crate takes one in order to make one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
@@ -66,6 +66,19 @@ impl FromStr for SessionId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::from_str(text).map(Self)
+    }
+}
+
+/// As text, such as `6f9619ff-8b86-4d01-b42d-00c04fc964ff`.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self)
     }
 }
 
@@ -123,14 +136,8 @@ impl Token {
     /// Reads a token. `None` for anything that [`expose`](Self::expose) could not have written: another length, another
     /// alphabet, padding.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.len() != TOKEN_CHARS {
-            return None;
-        }
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes).ok()?;
-        if length != TOKEN_BYTES {
-            return None;
-        }
+        base64url::decode(text, &mut *bytes)?;
         let (id, secret) = split(&bytes);
         Some(Self { id: SessionId::from_bytes(id), secret })
     }
@@ -143,7 +150,7 @@ impl Token {
     /// The text for the client to keep. Whoever has it is taken for the client: hand it over, and do nothing else with it.
     pub fn expose(&self) -> Zeroizing<String> {
         let bytes = self.bytes();
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))
+        Zeroizing::new(base64url::encode(&*bytes))
     }
 
     fn bytes(&self) -> Zeroizing<[u8; TOKEN_BYTES]> {
@@ -191,13 +198,18 @@ impl TokenDigest {
         self.0.ct_eq(&other.0).into()
     }
 
+    /// 44 characters: the digest and a zero byte, which makes whole groups of three.
     pub(crate) fn to_text(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+        let mut bytes = [0; 33];
+        bytes[..32].copy_from_slice(&self.0);
+        base64url::encode(&bytes)
     }
 
     pub(crate) fn from_text(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        (URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()? == bytes.len()).then_some(Self(bytes))
+        let mut bytes = [0; 33];
+        base64url::decode(text.as_bytes(), &mut bytes)?;
+        let (digest, padding) = bytes.split_at(32);
+        (padding == [0]).then(|| Self(digest.try_into().unwrap_or_default()))
     }
 }
 
@@ -207,20 +219,23 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// A key that is kept apart from the store, so that a stolen store alone does not even allow to check a guess.
+/// A key that is kept apart from the store, so that a stolen store alone does not even allow to check a guess (feature
+/// `pepper`).
 ///
 /// Given to [`SessionManager::pepper`](crate::SessionManager::pepper). All processes that share a store need the same
 /// one. Changing it ends every session.
+#[cfg(feature = "pepper")]
 pub struct Pepper(Hmac<Sha256>);
 
+#[cfg(feature = "pepper")]
 impl Pepper {
     /// From at least 32 random bytes.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::WeakKey`] for fewer than 32 bytes, or if all of them are the same.
-    pub fn new(key: &[u8]) -> Result<Self, ConfigError> {
-        let weak = ConfigError::WeakKey { purpose: "the pepper" };
+    /// [`ConfigError::WeakKey`](crate::ConfigError::WeakKey) for fewer than 32 bytes, or if all of them are the same.
+    pub fn new(key: &[u8]) -> Result<Self, crate::error::ConfigError> {
+        let weak = crate::error::ConfigError::WeakKey { purpose: "the pepper" };
         if key.len() < 32 || key.iter().all(|byte| *byte == key[0]) {
             return Err(weak);
         }
@@ -228,6 +243,7 @@ impl Pepper {
     }
 }
 
+#[cfg(feature = "pepper")]
 impl fmt::Debug for Pepper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pepper(..)")
@@ -238,25 +254,32 @@ impl fmt::Debug for Pepper {
 ///
 /// A fast hash is right here: 256 random bits cannot be guessed, however fast the guessing is.
 #[derive(Clone, Default)]
-pub(crate) struct TokenDigester(Option<Hmac<Sha256>>);
+pub(crate) enum TokenDigester {
+    #[default]
+    Plain,
+    #[cfg(feature = "pepper")]
+    Keyed(Hmac<Sha256>),
+}
 
 impl TokenDigester {
+    #[cfg(feature = "pepper")]
     pub(crate) fn keyed(pepper: &Pepper) -> Self {
-        Self(Some(pepper.0.clone()))
+        Self::Keyed(pepper.0.clone())
     }
 
     pub(crate) fn digest(&self, token: &Token) -> TokenDigest {
         let bytes = token.bytes();
-        TokenDigest(match &self.0 {
-            None => Sha256::digest(*bytes).into(),
-            Some(keyed) => keyed.clone().chain_update(*bytes).finalize().into_bytes().into(),
+        TokenDigest(match self {
+            Self::Plain => Sha256::digest(*bytes).into(),
+            #[cfg(feature = "pepper")]
+            Self::Keyed(hmac) => hmac.clone().chain_update(*bytes).finalize().into_bytes().into(),
         })
     }
 }
 
 impl fmt::Debug for TokenDigester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "TokenDigester(keyed)" } else { "TokenDigester(plain)" })
+        f.write_str("TokenDigester")
     }
 }
 
@@ -311,17 +334,29 @@ mod tests {
         assert!(ones.iter().all(|count| count.abs_diff(rounds / 2) < 566), "{ones:?}");
     }
 
-    #[test]
-    fn a_digest_answers_for_its_own_token_only() {
+    fn answers_for_its_own_token_only(digester: &TokenDigester) {
         let token = Token::generate().unwrap();
-        let pepper = Pepper::new(b"0123456789abcdef0123456789abcdef").unwrap();
-        for digester in [TokenDigester::default(), TokenDigester::keyed(&pepper)] {
-            let digest = digester.digest(&token);
-            assert!(digest.matches(&digester.digest(&token)));
-            assert!(!digest.matches(&digester.digest(&token.with_new_secret().unwrap())));
-            assert!(TokenDigest::from_text(&digest.to_text()).unwrap().matches(&digest));
-        }
-        assert!(!TokenDigester::default().digest(&token).matches(&TokenDigester::keyed(&pepper).digest(&token)));
+        let digest = digester.digest(&token);
+        assert!(digest.matches(&digester.digest(&token)));
+        assert!(!digest.matches(&digester.digest(&token.with_new_secret().unwrap())));
+        let text = digest.to_text();
+        assert!(TokenDigest::from_text(&text).unwrap().matches(&digest));
+        assert!(TokenDigest::from_text(&text[1..]).is_none());
+        assert!(TokenDigest::from_text(&format!("{}B", &text[..43])).is_none());
+    }
+
+    #[test]
+    fn a_plain_digest_answers_for_its_own_token_only() {
+        answers_for_its_own_token_only(&TokenDigester::Plain);
+    }
+
+    #[test]
+    #[cfg(feature = "pepper")]
+    fn a_keyed_digest_answers_for_its_own_token_and_key_only() {
+        let keyed = TokenDigester::keyed(&Pepper::new(b"0123456789abcdef0123456789abcdef").unwrap());
+        answers_for_its_own_token_only(&keyed);
+        let token = Token::generate().unwrap();
+        assert!(!TokenDigester::Plain.digest(&token).matches(&keyed.digest(&token)));
     }
 
     #[test]
@@ -332,6 +367,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "pepper")]
     fn a_weak_pepper_is_refused() {
         assert!(Pepper::new(b"secret").is_err());
         assert!(Pepper::new(&[7; 64]).is_err());

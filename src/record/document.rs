@@ -4,18 +4,17 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,"deadline":1763766000000,
-//!  "idle":3600000,"persistent":true,"digest":"base64url","superseded":[{"digest":"base64url","until":1763679660000}],
+//!  "idle":3600000,"persistent":true,"digest":"base64url","superseded":[["base64url",1763679660000]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
 //! Times and durations are milliseconds. `idle`, `persistent` and `superseded` are left out where they say nothing.
 
 use std::fmt;
-use std::sync::Arc;
+use std::str;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 
 use super::{Contents, Superseded};
 use crate::clock::Timestamp;
@@ -28,46 +27,15 @@ const VERSION: u32 = 1;
 /// About how many bytes a document takes beside its data.
 pub(super) const OVERHEAD: usize = 256;
 
-/// All members but the data.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    v: u32,
-    ns: Arc<str>,
-    id: SessionId,
-    created: Timestamp,
-    deadline: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    idle: Option<u64>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    persistent: bool,
-    digest: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    superseded: Vec<SupersededMember>,
-    write: String,
-}
-
-/// The last member, whose text is copied as it is.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SupersededMember {
-    digest: String,
-    until: Timestamp,
-}
-
 /// Why a payload cannot be read.
 pub(crate) enum DecodeError {
     /// Written by a version of this crate that knows more than this one.
     Newer,
     /// Not what the codec wrote.
     Codec(CodecError),
-    /// Not a document.
-    Malformed(serde_json::Error),
-    /// A document with a member that says nothing.
+    /// Not a JSON object.
+    Malformed,
+    /// A document with a member that is missing or says nothing.
     Member(&'static str),
 }
 
@@ -76,10 +44,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Newer => f.write_str("the record was written by a newer version of this crate"),
             Self::Codec(error) => write!(f, "the codec refused the record: {error}"),
-            // serde_json's own text may quote what it read.
-            Self::Malformed(error) => {
-                write!(f, "the record is not a document: {:?} error at column {}", error.classify(), error.column())
-            }
+            Self::Malformed => f.write_str("the record is not a document"),
             Self::Member(name) => write!(f, "the record's member {name:?} cannot be read"),
         }
     }
@@ -93,69 +58,82 @@ impl fmt::Debug for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-pub(super) fn write(contents: &Contents) -> serde_json::Result<Vec<u8>> {
-    let superseded = |old: &Superseded| SupersededMember { digest: old.digest.to_text(), until: old.until };
-    let head = Head {
-        v: VERSION,
-        ns: contents.namespace.clone(),
-        id: contents.id,
-        created: contents.created_at,
-        deadline: contents.deadline,
-        idle: contents.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-        persistent: contents.persistent,
-        digest: contents.digest.to_text(),
-        superseded: contents.superseded.iter().map(superseded).collect(),
-        write: format!("{:016x}", contents.write),
+pub(super) fn write(contents: &Contents) -> Vec<u8> {
+    let data = contents.data.as_str();
+    let mut text = String::with_capacity(data.len() + OVERHEAD + contents.namespace.len());
+    let mut member = |name: &str, value: fmt::Arguments<'_>| {
+        let separator = if text.is_empty() { '{' } else { ',' };
+        // Writing to a string cannot fail.
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{separator}\"{name}\":{value}"));
     };
-    let data = contents.data.as_str().as_bytes();
-    let mut bytes = Vec::with_capacity(data.len() + OVERHEAD + contents.namespace.len());
-    serde_json::to_writer(&mut bytes, &head)?;
-    bytes.pop();
-    bytes.extend_from_slice(b",\"data\":");
-    bytes.extend_from_slice(data);
-    bytes.push(b'}');
-    Ok(bytes)
+    member("v", format_args!("{VERSION}"));
+    member("ns", format_args!("{}", serde_json::Value::from(&*contents.namespace)));
+    member("id", format_args!("\"{}\"", contents.id));
+    member("created", format_args!("{}", contents.created_at.as_millis()));
+    member("deadline", format_args!("{}", contents.deadline.as_millis()));
+    if let Some(idle) = contents.idle {
+        member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
+    }
+    if contents.persistent {
+        member("persistent", format_args!("true"));
+    }
+    member("digest", format_args!("\"{}\"", contents.digest.to_text()));
+    if !contents.superseded.is_empty() {
+        let pair = |old: &Superseded| (old.digest.to_text(), old.until.as_millis());
+        let pairs: Vec<_> = contents.superseded.iter().map(pair).collect();
+        member("superseded", format_args!("{}", serde_json::json!(pairs)));
+    }
+    member("write", format_args!("\"{:016x}\"", contents.write));
+    member("data", format_args!("{data}"));
+    text.push('}');
+    text.into_bytes()
 }
 
 pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
-    let malformed = |error| match version_of(document) {
-        Some(newer) if newer > VERSION => DecodeError::Newer,
-        _ => DecodeError::Malformed(error),
-    };
-    let parsed: Head = serde_json::from_slice(document).map_err(malformed)?;
-    let Body { data } = serde_json::from_slice(document).map_err(malformed)?;
-    match parsed.v {
+    let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
+    let members = Members(Data::parse(text).map_err(|_| DecodeError::Malformed)?);
+    match members.get::<u32>("v")? {
         VERSION => {}
         newer if newer > VERSION => return Err(DecodeError::Newer),
         _ => return Err(DecodeError::Member("v")),
     }
     let digest = |text: &str| TokenDigest::from_text(text).ok_or(DecodeError::Member("digest"));
+    let superseded = members.find::<Vec<(String, i64)>>("superseded")?.unwrap_or_default();
+    let superseded = superseded
+        .iter()
+        .map(|(text, until)| Ok(Superseded { digest: digest(text)?, until: Timestamp::from_millis(*until) }))
+        .collect::<Result<_, _>>()?;
+    let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
-        namespace: parsed.ns,
-        id: parsed.id,
-        created_at: parsed.created,
-        deadline: parsed.deadline,
-        idle: parsed.idle.map(Duration::from_millis),
-        persistent: parsed.persistent,
-        digest: digest(&parsed.digest)?,
-        superseded: parsed
-            .superseded
-            .iter()
-            .map(|old| Ok(Superseded { digest: digest(&old.digest)?, until: old.until }))
-            .collect::<Result<_, _>>()?,
-        write: u64::from_str_radix(&parsed.write, 16).map_err(|_| DecodeError::Member("write"))?,
-        data: Data::parse(data.get()).map_err(DecodeError::Malformed)?,
+        namespace: members.get::<String>("ns")?.into(),
+        id: members.get::<SessionId>("id")?,
+        created_at: Timestamp::from_millis(members.get("created")?),
+        deadline: Timestamp::from_millis(members.get("deadline")?),
+        idle: members.find("idle")?.map(Duration::from_millis),
+        persistent: members.find("persistent")?.unwrap_or(false),
+        digest: digest(&members.get::<String>("digest")?)?,
+        superseded,
+        write: write.map_err(|_| DecodeError::Member("write"))?,
+        data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?,
     })
 }
 
-/// The version alone, of documents whose other members may mean anything.
-fn version_of(document: &[u8]) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        v: u32,
+/// The members of a document, each decoded when it is asked for.
+struct Members(Data);
+
+impl Members {
+    fn find<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
+        let text = self.0.member(name);
+        text.map(serde_json::from_str).transpose().map_err(|_| DecodeError::Member(name))
     }
 
-    serde_json::from_slice::<Versioned>(document).ok().map(|versioned| versioned.v)
+    fn get<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, DecodeError> {
+        self.find(name)?.ok_or(DecodeError::Member(name))
+    }
+
+    fn text(&self, name: &'static str) -> Result<&str, DecodeError> {
+        self.0.member(name).ok_or(DecodeError::Member(name))
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +161,7 @@ mod tests {
     #[test]
     fn a_document_says_all_that_the_contents_do() {
         let contents = contents();
-        let bytes = write(&contents).unwrap();
+        let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
         assert!(again.digest.matches(&contents.digest));
@@ -195,7 +173,7 @@ mod tests {
     #[test]
     fn the_format_of_version_1_stands() {
         let stored = br#"{"v":1,"ns":"","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1,"deadline":2,
-            "digest":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","write":"0f","data":{"visits":1},"later":{}}"#;
+            "digest":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","write":"0f","data":{"visits":1},"later":{}}"#;
         let contents = read(stored).unwrap();
         assert_eq!(contents.data.as_str(), r#"{"visits":1}"#);
         assert_eq!(contents.write, 15);
@@ -205,15 +183,15 @@ mod tests {
     #[test]
     fn newer_is_told_from_broken() {
         assert!(matches!(read(br#"{"v":2,"entirely":"different"}"#), Err(DecodeError::Newer)));
-        assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Malformed(_))));
-        let bytes = String::from_utf8(write(&contents()).unwrap()).unwrap();
+        assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Member(_))));
+        let bytes = String::from_utf8(write(&contents())).unwrap();
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":9", 1).as_bytes()), Err(DecodeError::Newer)));
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":0", 1).as_bytes()), Err(DecodeError::Member("v"))));
     }
 
     #[test]
     fn rel_04_no_broken_byte_makes_it_panic() {
-        let bytes = write(&contents()).unwrap();
+        let bytes = write(&contents());
         for cut in 0..bytes.len() {
             assert!(read(&bytes[..cut]).is_err());
         }
