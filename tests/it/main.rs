@@ -15,5 +15,6 @@ mod manager;
 mod races;
 mod session;
 mod smoke;
+mod stores;
 mod untouched;
 mod user_agent;
