@@ -1,7 +1,20 @@
 //! Where records are kept: the contract ([`SessionStore`]) and the stores of this crate.
 
+mod cached;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod memory;
+mod migrating;
 mod noop;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod sql;
+mod timeout;
+#[cfg(feature = "tower-sessions")]
+mod tower_sessions;
 
 use std::fmt;
 use std::sync::Arc;

@@ -17,5 +17,6 @@ mod races;
 mod regressions;
 mod session;
 mod smoke;
+mod stores;
 mod untouched;
 mod user_agent;

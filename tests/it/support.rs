@@ -3,6 +3,7 @@
 pub mod bytes_store;
 pub mod gate;
 pub mod routes;
+pub mod server;
 
 use std::sync::{Arc, Mutex};
 
