@@ -3,6 +3,7 @@
 mod backoff;
 mod deadline;
 mod run_to_end;
+mod turns;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,6 +21,7 @@ use backoff::Backoff;
 
 pub(crate) use backoff::jitter;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
+pub(crate) use turns::Turns;
 
 /// Tokens of one name that a request may show before none of them is looked up.
 pub(crate) const MAX_TOKENS: usize = 4;
@@ -44,6 +46,7 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<MonotonicClock>,
     pub(crate) events: Events,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// One request's part of a session, shared by all handles of that request.
@@ -270,7 +273,7 @@ impl Engine {
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
     async fn store_changes(&self, work: &mut Work) -> Result<Stored, SessionError> {
         let mut backoff = Backoff::default();
-        let (mut retries, mut failed_before) = (0, false);
+        let (mut retries, mut failed_before, mut turn) = (0, false, None);
         let mut next = if work.is_unsure() { self.look_again(work).await? } else { self.first_step(work)? };
         loop {
             let step = match next {
@@ -289,7 +292,11 @@ impl Engine {
                 Ok(Taken::Conflict) if work.is_touch() => return Ok(work.done_by_others()),
                 Ok(Taken::Conflict) => {
                     retries += 1;
-                    backoff.wait().await;
+                    match work.id() {
+                        Some(id) if turn.is_none() => turn = Some(self.turns.wait(id).await),
+                        // Only another process, or a request that has just come, can have been faster.
+                        _ => backoff.wait().await,
+                    }
                 }
                 Err(error) => {
                     let ambiguous = error.is_ambiguous() && !work.is_touch();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Engine, InFlight, Shown};
+use crate::engine::{Engine, InFlight, Shown, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
@@ -67,6 +67,7 @@ impl SessionManager {
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
                 events: Events::default(),
                 in_flight: Arc::new(InFlight::default()),
+                turns: Arc::new(Turns::default()),
             }),
         }
     }

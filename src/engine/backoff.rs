@@ -3,8 +3,8 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// Waits with jitter, so that many who met at one record do not meet there again: nothing the first time, then a random
-/// part of 1, 2, 4 ms and so on, up to 32 ms.
+/// Waits with jitter, so that processes that met at one record do not meet there again: a random part of 1, 2, 4 ms and so
+/// on, up to 32 ms.
 #[derive(Default)]
 pub(crate) struct Backoff {
     tries: u32,
@@ -12,10 +12,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) async fn wait(&mut self) {
-        let longest = match self.tries {
-            0 => return self.tries += 1,
-            tries => Duration::from_millis(1 << tries.min(6)) / 2,
-        };
+        let longest = Duration::from_millis(1 << self.tries.min(5));
         self.tries += 1;
         tokio::time::sleep(jitter(longest)).await;
     }
@@ -47,7 +44,7 @@ mod tests {
             let before = tokio::time::Instant::now();
             backoff.wait().await;
             // The runtime's timer counts whole milliseconds, rounded up.
-            let longest = [0, 2, 3, 5, 9, 17].get(tries).copied().unwrap_or(33);
+            let longest = [2, 3, 5, 9, 17].get(tries).copied().unwrap_or(33);
             assert!(before.elapsed() <= Duration::from_millis(longest), "{tries}: {:?}", before.elapsed());
         }
     }

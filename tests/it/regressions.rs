@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use cloakroom::store::{CreateOutcome, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
-use cloakroom::testing::{Fault, FaultStore, Operation, TestClock};
+use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     Conflicts, ErrorKind, MemoryStore, Session, SessionError, SessionEvent, SessionId, SessionManager, SessionPolicy,
     SessionStatus, SessionStore, TokenChange,
@@ -242,4 +242,29 @@ async fn remember_for_no_time_is_a_second() {
     session.remember(Duration::ZERO).unwrap();
     let TokenChange::Issue(issued) = manager.commit(&session).await.unwrap() else { panic!("no token") };
     assert_eq!(issued.lifetime, Some(Duration::from_secs(1)));
+}
+
+/// A thousand requests that saved one session at once asked the store half a million times: in each round one succeeded, and
+/// all others loaded and tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn those_who_meet_at_one_session_take_turns() {
+    const REQUESTS: usize = 200;
+    let faults = FaultStore::new(MemoryStore::new());
+    let store = CountingStore::new(faults.clone());
+    let manager = manager(store.clone(), &TestClock::default());
+    let token = new_token(&manager).await;
+    faults.always(Operation::Save, Fault::Yield(5));
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..REQUESTS {
+        let session = open(&manager, &token).await;
+        session.update("n", |n: Option<usize>| n.unwrap_or(0) + 1).unwrap();
+        let manager = manager.clone();
+        requests.spawn(async move { manager.commit(&session).await.map(drop) });
+    }
+    for result in requests.join_all().await {
+        result.unwrap();
+    }
+    assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(REQUESTS));
+    let saves = store.calls().save;
+    assert!(saves <= 3 * REQUESTS, "{saves} saves for {REQUESTS} requests");
 }
