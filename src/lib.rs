@@ -34,5 +34,7 @@ pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
+#[cfg(feature = "file")]
+pub use store::FileStore;
 pub use store::{MemoryStore, NoopStore, SessionStore};
 pub use token::{Pepper, SessionId, Token};
