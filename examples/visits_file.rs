@@ -1,8 +1,8 @@
-//! A server that counts visits, and lets people log in and out.
+//! As the example `visits`, but visits and logins survive a restart: sessions are files in a folder of the system's
+//! temporary one. A real server keeps them where nothing is cleared away, such as `/var/lib`.
 //!
 //! ```sh
-//! cargo run --example visits          # http://127.0.0.1:3000
-//! cargo run --example visits -- 8080  # another port; 0 takes one that is free
+//! cargo run --example visits_file --features file
 //! ```
 
 use std::error::Error;

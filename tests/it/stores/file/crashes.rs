@@ -20,9 +20,10 @@ struct Known {
 }
 
 /// One round: a process writes, and is killed. How much was confirmed.
-async fn round(root: &Path, lifetime: Duration) -> usize {
+async fn round(root: &Path, number: u64) -> usize {
     let mut child = spawn("write", root);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (at_work, first_confirmed) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut sessions: HashMap<SessionId, Known> = HashMap::new();
         let mut confirmed = 0;
@@ -32,13 +33,18 @@ async fn round(root: &Path, lifetime: Duration) -> usize {
                 Some(Told::Done(id, version)) => {
                     sessions.entry(id).or_default().done = version;
                     confirmed += 1;
+                    let _ = at_work.send(());
                 }
                 None => {}
             }
         }
         (sessions, confirmed)
     });
-    tokio::time::sleep(lifetime).await;
+    // Most of them are killed at work, some as they open the store.
+    if number % 10 != 0 {
+        first_confirmed.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1 + number % 20)).await;
     child.kill().unwrap();
     child.wait().unwrap();
     let (sessions, confirmed) = reader.join().unwrap();
@@ -70,7 +76,7 @@ async fn rel_07_a_killed_process_leaves_whole_records_and_no_locks() {
     let dir = tempfile::tempdir().unwrap();
     let mut confirmed = 0;
     for number in 0..200 {
-        confirmed += round(dir.path(), Duration::from_millis(15 + number % 25)).await;
+        confirmed += round(dir.path(), number).await;
     }
     assert!(confirmed > 200, "the rounds were too short: {confirmed}");
 }

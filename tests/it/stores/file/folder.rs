@@ -33,7 +33,10 @@ async fn nobody_else_may_read_or_write() {
     let id = created(&store, record(new_id(), 1, "x")).await.id;
     let file = file_of(&path, id);
     assert_eq!((mode(&path), mode(file.parent().unwrap()), mode(&file)), (0o700, 0o700, 0o600));
-    assert_eq!(store.touch(id, 1, NOW.saturating_add(std::time::Duration::from_secs(9)), NOW).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(
+        store.touch(id, 1, NOW.saturating_add(std::time::Duration::from_secs(9)), NOW).await.unwrap(),
+        SaveOutcome::Saved
+    );
     assert_eq!(mode(&file), 0o600);
 
     for (folder, bad) in [(path.clone(), 0o770), (path.clone(), 0o1777), (file.parent().unwrap().to_owned(), 0o702)] {

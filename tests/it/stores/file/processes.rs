@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::{LATER, NOW, count, created, file_of, files_in, new_id, payload, record};
+use cloakroom::FileStore;
 use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, SessionId, SessionStore as _};
-use cloakroom::{FileStore, Token};
 
 const CHILD: &str = "CLOAKROOM_TEST_FILE_CHILD";
 
@@ -62,7 +62,7 @@ async fn write_until_killed(store: &FileStore) {
         let store = store.clone();
         writers.spawn(async move {
             loop {
-                let id = Token::generate().unwrap().id();
+                let id = new_id();
                 for version in 1..=8 {
                     println!("begins {id} {version} .");
                     let record = record(id, version, payload_of(id, version));
