@@ -38,8 +38,8 @@ use format::{Head, PAYLOAD_MAX, USER_MAX};
 ///
 /// A load reads one file. A write syncs the new file and its folder, which takes the disk some milliseconds; writes on
 /// sessions in different folders do not wait for each other. [`records_of`](UserIndex::records_of) and
-/// [`delete_expired`](SessionStore::delete_expired) read the head of every file: COST_OF_SCAN If
-/// users list their sessions often, or there are many of them, choose a database.
+/// [`delete_expired`](SessionStore::delete_expired) read the head of every file: 10,000 files
+/// are opened for 10,000 sessions. If users list their sessions often, or there are many of them, choose a database.
 ///
 /// # In the folder
 ///
