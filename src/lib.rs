@@ -34,6 +34,8 @@ pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
+#[cfg(feature = "file")]
+pub use store::FileStore;
 pub use store::{MemoryStore, NoopStore, SessionStore};
 #[cfg(feature = "pepper")]
 pub use token::Pepper;

@@ -25,6 +25,8 @@ pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
+#[cfg(feature = "file")]
+pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use noop::NoopStore;
 
