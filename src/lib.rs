@@ -21,6 +21,11 @@ pub mod store;
 pub mod testing;
 mod token;
 
+/// The client that [`RedisStore`] is made for, so that versions fit.
+#[cfg(feature = "redis")]
+#[doc(no_inline)]
+pub use ::redis;
+
 pub use clock::{Clock, SystemClock};
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
 pub use data::Path;
@@ -34,5 +39,7 @@ pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
 pub use store::{MemoryStore, NoopStore, SessionStore};
 pub use token::{Pepper, SessionId, Token};

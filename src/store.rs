@@ -27,6 +27,8 @@ pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
 pub use memory::MemoryStore;
 pub use noop::NoopStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

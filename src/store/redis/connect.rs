@@ -1,0 +1,69 @@
+//! Connections that give up in time.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::Client;
+
+use super::failure::to_store_error;
+use super::{RedisStore, StoreError};
+
+/// How long to wait for a connection. Twice this, and a pause, stay below the deadline of a call.
+pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long to wait for the answer to one command.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl RedisStore<ConnectionManager> {
+    /// Connects to a server, and again whenever the connection is lost.
+    ///
+    /// The URL says everything:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `redis://localhost` | port 6379, database 0 |
+    /// | `redis://user:password@host:6380/2` | database 2, a user with a password; leave out the user for the default one |
+    /// | `rediss://host` | TLS, with the feature `redis-rustls` or `redis-native-tls` |
+    /// | `redis+unix:///run/redis.sock?db=2&pass=password` | a Unix socket |
+    ///
+    /// # Errors
+    ///
+    /// [`Other`](crate::store::StoreErrorKind::Other) for a URL that cannot be read and a refused password,
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if nobody answers.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let client = Client::open(url).map_err(to_store_error)?;
+        // The client's own settings wait for 9 seconds, in every call, while the server is down.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(100))
+            .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let connection = ConnectionManager::new_with_config(client, config).await.map_err(to_store_error)?;
+        Ok(Self::new(connection))
+    }
+}
+
+#[cfg(feature = "redis-cluster")]
+impl RedisStore<redis::cluster_async::ClusterConnection> {
+    /// Connects to a Redis Cluster. The URLs name some of its nodes, of which one has to answer; the others are found.
+    ///
+    /// User and password are those of the first URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](RedisStore::connect).
+    pub async fn connect_cluster(urls: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, StoreError> {
+        let urls: Vec<String> = urls.into_iter().map(|url| url.as_ref().to_owned()).collect();
+        // Shorter than for a single server: another node may know better. The client's own settings wait for 28 seconds.
+        let client = redis::cluster::ClusterClientBuilder::new(urls)
+            .retries(4)
+            .min_retry_wait(50)
+            .max_retry_wait(400)
+            .connection_timeout(Duration::from_millis(300))
+            .response_timeout(Duration::from_millis(500))
+            .overall_response_timeout(Some(Duration::from_millis(1_200)))
+            .build()
+            .map_err(to_store_error)?;
+        Ok(Self::new(client.get_async_connection().await.map_err(to_store_error)?))
+    }
+}
