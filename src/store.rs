@@ -21,14 +21,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
 pub use memory::MemoryStore;
 pub use noop::NoopStore;
-#[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

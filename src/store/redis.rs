@@ -24,7 +24,8 @@
 //!
 //! A cluster's client sends a command again if the connection breaks before the answer. A second run of a save that took
 //! effect would find the version changed, and call its own write a conflict. So every create and save has a name
-//! of its own, kept in the field `write`: a script that finds its name there has been run already.
+//! of its own, of eight bytes. The field `write` keeps those of the last eight: a script that finds its name there has been
+//! run already.
 
 mod connect;
 mod failure;
@@ -103,7 +104,7 @@ const LOADED_AT_ONCE: usize = 64;
 /// The session `67e55044-10b1-426f-9247-bb680e5fe0c8` is the hash `session:67e55044-10b1-426f-9247-bb680e5fe0c8` with the
 /// fields `version`, `expires` (milliseconds since 1970), `data`, `user`, and two that the store needs for itself. The
 /// sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
-/// `~session:* +evalsha +eval +hmget +hset +hdel +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`.
+/// `~session:* +ping +evalsha +eval +hmget +hset +hdel +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`.
 ///
 /// # Example: a server
 ///
@@ -189,8 +190,8 @@ impl Default for WriteNames {
 }
 
 impl WriteNames {
-    fn next(&self) -> String {
-        format!("{:016x}{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    fn next(&self) -> [u8; 8] {
+        self.process.wrapping_add(self.count.fetch_add(1, Ordering::Relaxed)).to_be_bytes()
     }
 }
 
@@ -298,11 +299,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
                 now.as_millis().to_string(),
                 record.version.to_string(),
                 record.expires_at.as_millis().to_string(),
-                self.writes.next(),
                 time_to_live(record.expires_at, now),
             ];
-            let [now, version, expires, write, ttl] = texts.each_ref().map(String::as_bytes);
-            let mut arguments = vec![now, version, expires, &payload, write, ttl, horizon.as_bytes()];
+            let [now, version, expires, ttl] = texts.each_ref().map(String::as_bytes);
+            let write = self.writes.next();
+            let mut arguments = vec![now, version, expires, &payload, &write, ttl, horizon.as_bytes()];
             arguments.extend(record.user.as_deref().map(str::as_bytes));
             match self.run(&scripts::CREATE, &self.key(record.id), &arguments).await? {
                 Answer::Done => Ok(CreateOutcome::Created),
@@ -326,12 +327,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
             expected.to_string(),
             record.version.to_string(),
             record.expires_at.as_millis().to_string(),
-            self.writes.next(),
             time_to_live(record.expires_at, now),
         ];
-        let [at, expected, version, expires, write, ttl] = texts.each_ref().map(String::as_bytes);
+        let [at, expected, version, expires, ttl] = texts.each_ref().map(String::as_bytes);
+        let write = self.writes.next();
         let save = async |horizon: &str| {
-            let mut arguments = vec![at, expected, version, expires, &payload, write, ttl, horizon.as_bytes()];
+            let mut arguments = vec![at, expected, version, expires, &payload, &write, ttl, horizon.as_bytes()];
             arguments.extend(record.user.as_deref().map(str::as_bytes));
             self.run(&scripts::SAVE, &key, &arguments).await
         };
@@ -361,8 +362,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
             time_to_live(expires_at, now),
         ];
         let [at, expected, expires, ttl] = texts.each_ref().map(String::as_bytes);
-        let touch =
-            async |horizon: &str| self.run(&scripts::TOUCH, &key, &[at, expected, expires, ttl, horizon.as_bytes()]).await;
+        let touch = async |horizon: &str| {
+            self.run(&scripts::TOUCH, &key, &[at, expected, expires, ttl, horizon.as_bytes()]).await
+        };
         let touch = async {
             match touch("").await? {
                 // If the user changes meanwhile, so does the version.
@@ -414,8 +416,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> UserIndex for RedisStore
                 .map_err(to_store_error)
         };
         let entries = self.within(entries).await?;
-        let ids: Vec<SessionId> =
-            entries.iter().filter_map(|entry| str::from_utf8(entry).ok()?.parse().ok()).collect();
+        let ids: Vec<SessionId> = entries.iter().filter_map(|entry| str::from_utf8(entry).ok()?.parse().ok()).collect();
         let mut records = Vec::new();
         for ids in ids.chunks(LOADED_AT_ONCE) {
             // Not a pipeline: on a cluster the records are on different nodes.

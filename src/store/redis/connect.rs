@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::Client;
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, cmd};
 
 use super::failure::to_store_error;
 use super::{RedisStore, StoreError};
 
 /// How long to wait for a connection. Twice this, and a pause, stay below the deadline of a call.
-pub(super) const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long to wait for the answer to one command.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RedisStore<ConnectionManager> {
     /// Connects to a server, and again whenever the connection is lost.
@@ -39,7 +39,16 @@ impl RedisStore<ConnectionManager> {
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let connection = ConnectionManager::new_with_config(client, config).await.map_err(to_store_error)?;
-        Ok(Self::new(connection))
+        Self::new(connection).greeted().await
+    }
+}
+
+impl<C: ConnectionLike + Clone> RedisStore<C> {
+    /// Says at once what would fail at every call: a connection without the password that it needs is made all the same.
+    async fn greeted(self) -> Result<Self, StoreError> {
+        let greeting = async { cmd("PING").exec_async(&mut self.connection.clone()).await.map_err(to_store_error) };
+        self.within(greeting).await?;
+        Ok(self)
     }
 }
 
@@ -54,16 +63,18 @@ impl RedisStore<redis::cluster_async::ClusterConnection> {
     /// As [`connect`](RedisStore::connect).
     pub async fn connect_cluster(urls: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, StoreError> {
         let urls: Vec<String> = urls.into_iter().map(|url| url.as_ref().to_owned()).collect();
-        // Shorter than for a single server: another node may know better. The client's own settings wait for 28 seconds.
+        // The client's own settings wait for 28 seconds. It sends a command again after `response_timeout`, and a server that
+        // is merely slow should not get more to do.
         let client = redis::cluster::ClusterClientBuilder::new(urls)
             .retries(4)
             .min_retry_wait(50)
             .max_retry_wait(400)
             .connection_timeout(Duration::from_millis(300))
-            .response_timeout(Duration::from_millis(500))
+            .response_timeout(RESPONSE_TIMEOUT)
             .overall_response_timeout(Some(Duration::from_millis(1_200)))
             .build()
             .map_err(to_store_error)?;
-        Ok(Self::new(client.get_async_connection().await.map_err(to_store_error)?))
+        let connection = client.get_async_connection().await.map_err(to_store_error)?;
+        Self::new(connection).greeted().await
     }
 }

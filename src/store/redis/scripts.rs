@@ -32,7 +32,7 @@ end
 pub(super) static CREATE: Lua = lua_with_times!(
     r"
 local expires, write = unpack(redis.call('HMGET', KEYS[1], 'expires', 'write'))
-if write and write == ARGV[5] then return {'done'} end
+if write and string.find(write, ARGV[5], 1, true) then return {'done'} end
 if expires and before(ARGV[1], expires) then return {'exists'} end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'expires', ARGV[3], 'data', ARGV[4], 'write', ARGV[5])
@@ -50,13 +50,14 @@ pub(super) static SAVE: Lua = lua_with_times!(
     r"
 local version, expires, write, user, indexed =
   unpack(redis.call('HMGET', KEYS[1], 'version', 'expires', 'write', 'user', 'indexed'))
-if write and write == ARGV[6] then return {'done'} end
+if write and string.find(write, ARGV[6], 1, true) then return {'done'} end
 if not expires or not before(ARGV[1], expires) then return {'gone'} end
 if version ~= ARGV[2] then return {'conflict'} end
 if ARGV[9] and ARGV[8] == '' and (user ~= ARGV[9] or not indexed or before(indexed, ARGV[4])) then
   return {'index', ARGV[9]}
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[3], 'expires', ARGV[4], 'data', ARGV[5], 'write', ARGV[6])
+redis.call('HSET', KEYS[1], 'version', ARGV[3], 'expires', ARGV[4], 'data', ARGV[5],
+  'write', string.sub(ARGV[6] .. (write or ''), 1, 64))
 if not ARGV[9] then
   redis.call('HDEL', KEYS[1], 'user', 'indexed')
 elseif ARGV[8] ~= '' then
