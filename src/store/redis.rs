@@ -30,6 +30,8 @@
 mod connect;
 mod failure;
 mod scripts;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -48,6 +50,8 @@ use super::{
 };
 use failure::to_store_error;
 use scripts::Lua;
+#[cfg(feature = "redis-sentinel")]
+pub use sentinel::SentinelConnection;
 
 /// How much later than a record's own expiry the server may clean it up: clocks differ.
 const SLACK: Duration = Duration::from_mins(1);

@@ -11,9 +11,6 @@ use super::{RedisStore, StoreError};
 /// How long to wait for a connection. Twice this, and a pause, stay below the deadline of a call.
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long to wait for the answer to one command.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
-
 impl RedisStore<ConnectionManager> {
     /// Connects to a server, and again whenever the connection is lost.
     ///
@@ -32,12 +29,13 @@ impl RedisStore<ConnectionManager> {
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if nobody answers.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(to_store_error)?;
-        // The client's own settings wait for 9 seconds, in every call, while the server is down.
+        // The client's own settings wait for 9 seconds, in every call, while the server is down. How long an answer may take
+        // is for the store's timeout to say.
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(100))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+            .set_response_timeout(None);
         let connection = ConnectionManager::new_with_config(client, config).await.map_err(to_store_error)?;
         Self::new(connection).greeted().await
     }
@@ -45,7 +43,7 @@ impl RedisStore<ConnectionManager> {
 
 impl<C: ConnectionLike + Clone> RedisStore<C> {
     /// Says at once what would fail at every call: a connection without the password that it needs is made all the same.
-    async fn greeted(self) -> Result<Self, StoreError> {
+    pub(super) async fn greeted(self) -> Result<Self, StoreError> {
         let greeting = async { cmd("PING").exec_async(&mut self.connection.clone()).await.map_err(to_store_error) };
         self.within(greeting).await?;
         Ok(self)
@@ -70,7 +68,7 @@ impl RedisStore<redis::cluster_async::ClusterConnection> {
             .min_retry_wait(50)
             .max_retry_wait(400)
             .connection_timeout(Duration::from_millis(300))
-            .response_timeout(RESPONSE_TIMEOUT)
+            .response_timeout(Duration::from_secs(1))
             .overall_response_timeout(Some(Duration::from_millis(1_200)))
             .build()
             .map_err(to_store_error)?;

@@ -9,7 +9,7 @@ pub(super) fn to_store_error(error: RedisError) -> StoreError {
 }
 
 /// Whether the same command may succeed later, with nobody having changed the configuration.
-fn is_passing(error: &RedisError) -> bool {
+pub(super) fn is_passing(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io
         | ErrorKind::ClusterConnectionNotFound

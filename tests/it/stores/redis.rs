@@ -15,6 +15,7 @@ use crate::support::redis::{Twice, connection, single, take_calls, url, valkey};
 use crate::support::server::Server;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const PATIENCE: Duration = Duration::from_secs(30);
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn settings() -> Settings {
@@ -39,6 +40,11 @@ async fn store(server: &Server) -> RedisStore {
     RedisStore::connect(&url(server)).await.unwrap()
 }
 
+/// For tests that keep the whole machine busy.
+async fn patient(server: &Server) -> RedisStore {
+    store(server).await.timeout(PATIENCE)
+}
+
 async fn create(store: &impl SessionStore, record: Record) -> Record {
     assert_eq!(store.create(&record, NOW).await.unwrap(), CreateOutcome::Created);
     record
@@ -47,19 +53,19 @@ async fn create(store: &impl SessionStore, record: Record) -> Record {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let Some(server) = single("") else { return };
-    conformance::check_with(settings(), async || store(&server).await).await;
+    conformance::check_with(settings(), async || patient(&server).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_on_valkey() {
     let Some(server) = valkey() else { return };
-    conformance::check_with(settings(), async || store(&server).await).await;
+    conformance::check_with(settings(), async || patient(&server).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_when_every_command_is_sent_twice() {
     let Some(server) = single("") else { return };
-    let make = async || RedisStore::new(Twice::new(connection(&server).await));
+    let make = async || RedisStore::new(Twice::new(connection(&server).await)).timeout(PATIENCE);
     conformance::check_with(settings().concurrent_savers(100), make).await;
 }
 

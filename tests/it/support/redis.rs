@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cloakroom::redis::aio::{ConnectionLike, MultiplexedConnection};
-use cloakroom::redis::{Client, Cmd, Pipeline, RedisFuture, Value, cmd};
+use cloakroom::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, Value, cmd};
 
 use super::server::{Server, find, free_port, unprivileged};
 
@@ -46,7 +46,9 @@ pub fn url(server: &Server) -> String {
 
 /// A connection of the test's own.
 pub async fn connection(server: &Server) -> MultiplexedConnection {
-    Client::open(url(server)).unwrap().get_multiplexed_async_connection().await.unwrap()
+    let client = Client::open(url(server)).unwrap();
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
 /// How often each command was called, without what this crate does not send. Begins anew.
