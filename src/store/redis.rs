@@ -89,7 +89,7 @@ const LOADED_AT_ONCE: usize = 64;
 ///
 /// **At a failover**, with cluster and sentinels alike: replication is asynchronous, and this store does not `WAIT`. Writes
 /// of the last moment, acknowledged ones and logouts among them, are lost if the new master had not seen them; so is
-/// what an old master accepts while it is cut off. `min-replicas-to-write 1` and `min-replicas-max-lag` bound the latter. On
+/// what an old master accepts while it is cut off, or replaced by `SENTINEL FAILOVER` (up to a second's writes). `min-replicas-to-write 1` and `min-replicas-max-lag` bound the latter. On
 /// a cluster the user index can so lose an entry whose session survives on another node. It comes back
 /// when the session's horizon is over: within about one idle timeout of use.
 ///
@@ -207,6 +207,18 @@ enum Answer {
     Gone,
     /// Nothing was written: the index of this user has to come first.
     IndexFirst(String),
+}
+
+impl Answer {
+    /// The outcome of a save or touch.
+    fn outcome(self) -> Result<SaveOutcome, StoreError> {
+        match self {
+            Self::Done => Ok(SaveOutcome::Saved),
+            Self::Conflict => Ok(SaveOutcome::Conflict),
+            Self::Gone => Ok(SaveOutcome::Gone),
+            Self::Exists | Self::IndexFirst(_) => Err(unexpected_answer()),
+        }
+    }
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
@@ -343,9 +355,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
         let save = async {
             match save("").await? {
                 Answer::IndexFirst(user) => {
-                    save(&self.index(&user, record.id, record.expires_at, now).await?).await.and_then(outcome)
+                    save(&self.index(&user, record.id, record.expires_at, now).await?).await.and_then(Answer::outcome)
                 }
-                answer => outcome(answer),
+                answer => answer.outcome(),
             }
         };
         self.within(save).await
@@ -373,9 +385,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
             match touch("").await? {
                 // If the user changes meanwhile, so does the version.
                 Answer::IndexFirst(user) => {
-                    touch(&self.index(&user, id, expires_at, now).await?).await.and_then(outcome)
+                    touch(&self.index(&user, id, expires_at, now).await?).await.and_then(Answer::outcome)
                 }
-                answer => outcome(answer),
+                answer => answer.outcome(),
             }
         };
         self.within(touch).await
@@ -394,15 +406,6 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
-    }
-}
-
-fn outcome(answer: Answer) -> Result<SaveOutcome, StoreError> {
-    match answer {
-        Answer::Done => Ok(SaveOutcome::Saved),
-        Answer::Conflict => Ok(SaveOutcome::Conflict),
-        Answer::Gone => Ok(SaveOutcome::Gone),
-        Answer::Exists | Answer::IndexFirst(_) => Err(unexpected_answer()),
     }
 }
 

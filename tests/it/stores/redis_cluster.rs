@@ -43,12 +43,13 @@ async fn a_master_is_killed_while_clients_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_lost_half_of_its_masters_says_so_in_time() {
+async fn a_cluster_that_cannot_fail_over_says_so_in_time() {
     let Some(mut cluster) = Cluster::start() else { return };
     let store = RedisStore::connect_cluster(cluster.urls()).await.unwrap();
     let (replicas, masters): (Vec<_>, Vec<_>) = cluster.nodes.iter_mut().partition(|node| redis::is_replica(node));
-    replicas.into_iter().for_each(|node| node.kill());
-    masters.into_iter().take(2).for_each(|node| node.kill());
+    for node in replicas.into_iter().chain(masters.into_iter().take(2)) {
+        node.kill();
+    }
     for round in 0..40_u8 {
         let started = Instant::now();
         let loaded = store.load(SessionId::from_bytes([round; 16]), Timestamp::from_millis(0)).await;

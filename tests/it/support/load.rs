@@ -179,16 +179,12 @@ impl Client {
             return Some(());
         }
         session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
-        match manager.commit(&session).await {
-            Ok(_) => {
-                current.certain += 1;
-                self.acknowledged += 1;
-                Some(())
-            }
-            Err(_) => {
-                current.perhaps += 1;
-                None
-            }
+        if manager.commit(&session).await.is_err() {
+            current.perhaps += 1;
+            return None;
         }
+        current.certain += 1;
+        self.acknowledged += 1;
+        Some(())
     }
 }

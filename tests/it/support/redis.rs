@@ -172,14 +172,12 @@ impl Guarded {
             let arguments: Vec<&str> = auth.iter().copied().chain(["info", "replication"]).collect();
             answer(master.port, &arguments).contains("state=online")
         });
-        let mut text = format!(
+        let auth_line = password.map_or(String::new(), |password| format!("sentinel auth-pass {MASTER} {password}\n"));
+        let text = format!(
             "sentinel monitor {MASTER} 127.0.0.1 {} 2\nsentinel down-after-milliseconds {MASTER} 800\n\
-             sentinel failover-timeout {MASTER} 3000\n",
+             sentinel failover-timeout {MASTER} 3000\n{auth_line}",
             master.port
         );
-        if let Some(password) = password {
-            text.push_str(&format!("sentinel auth-pass {MASTER} {password}\n"));
-        }
         let write = |dir: &Path| {
             let path = dir.join("conf");
             std::fs::write(&path, &text).unwrap();
