@@ -23,6 +23,9 @@ impl RedisStore<ConnectionManager> {
     /// | `rediss://host` | TLS, with the feature `redis-rustls` or `redis-native-tls` |
     /// | `redis+unix:///run/redis.sock?db=2&pass=password` | a Unix socket |
     ///
+    /// With `redis-rustls` the application has to install a `CryptoProvider` of `rustls` first, unless some other crate has
+    /// settled on one.
+    ///
     /// # Errors
     ///
     /// [`Other`](crate::store::StoreErrorKind::Other) for a URL that cannot be read and a refused password,
