@@ -338,6 +338,30 @@ async fn a_socket_a_database_and_a_password() {
 }
 
 #[tokio::test]
+async fn the_permissions_in_the_documentation_are_enough() {
+    let Some(server) = single("") else { return };
+    let mut other = connection(&server).await;
+    let permissions = "~session:* +ping +evalsha +eval +hmget +hset +hdel +del +pexpire +zadd +zscore +zrevrange \
+                       +zrangebyscore +zremrangebyscore";
+    let mut allow = cmd("ACL");
+    allow.arg("SETUSER").arg("app").arg("on").arg(">sesame");
+    allow.arg(permissions.split_whitespace().collect::<Vec<_>>());
+    allow.exec_async(&mut other).await.unwrap();
+    let store = RedisStore::connect(&format!("redis://app:sesame@{}", server.address())).await.unwrap();
+    let first = create(&store, record(1, Some("ada"))).await;
+    let second = Record { user: Some("bob".into()), ..next(&first) };
+    assert_eq!(store.save(&second, 1, NOW).await.unwrap(), SaveOutcome::Saved);
+    let third = Record { user: None, ..next(&second) };
+    assert_eq!(store.save(&third, 2, NOW).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(store.touch(first.id, 3, NOW.saturating_add(MINUTE), NOW).await.unwrap(), SaveOutcome::Saved);
+    assert!(store.user_index().unwrap().records_of("ada", NOW).await.unwrap().is_empty());
+    store.delete(first.id).await.unwrap();
+
+    let error = store.prefix("elsewhere:").load(first.id, NOW).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Other, "{error:?}");
+}
+
+#[tokio::test]
 async fn a_full_server_refuses_and_loses_nothing() {
     let Some(server) = single("--maxmemory-policy noeviction") else { return };
     let (store, mut other) = (store(&server).await, connection(&server).await);
