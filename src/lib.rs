@@ -21,6 +21,11 @@ pub mod store;
 pub mod testing;
 mod token;
 
+/// The client that [`RedisStore`] is made for, so that versions fit.
+#[cfg(feature = "redis")]
+#[doc(no_inline)]
+pub use ::redis;
+
 pub use clock::{Clock, SystemClock};
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
 pub use data::Path;
@@ -36,6 +41,8 @@ pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
 pub use store::{MemoryStore, NoopStore, SessionStore};
 #[cfg(feature = "pepper")]
 pub use token::Pepper;

@@ -21,6 +21,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+#[cfg(feature = "redis-sentinel")]
+pub use self::redis::SentinelConnection;
 pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::record::{Payload, Record, Version};

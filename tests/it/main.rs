@@ -1,6 +1,11 @@
 //! Behaviour through HTTP, a module for each topic.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::missing_panics_doc)]
-#![allow(clippy::unchecked_time_subtraction, clippy::duration_suboptimal_units)]
+#![allow(
+    clippy::unchecked_time_subtraction,
+    clippy::duration_suboptimal_units,
+    clippy::doc_markdown,
+    clippy::similar_names
+)]
 
 mod support;
 

@@ -2,6 +2,8 @@
 
 pub mod bytes_store;
 pub mod gate;
+pub mod load;
+pub mod redis;
 pub mod routes;
 pub mod server;
 

@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use cloakroom::store::{SentinelConnection, SessionStore as _, StoreErrorKind};
+use cloakroom::testing::conformance::{self, Settings};
+use cloakroom::{RedisStore, SessionId, SessionManager};
+
+use crate::support::load::{Stopwatch, write_during};
+use crate::support::redis::{self, Guarded, MASTER};
+use crate::support::server::Server;
+
+async fn connect(guarded: &Guarded) -> RedisStore<SentinelConnection> {
+    RedisStore::connect_sentinel(guarded.urls(), MASTER).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let Some(guarded) = Guarded::start("") else { return };
+    let settings = Settings::default().cleans_up_by_itself().concurrent_savers(100);
+    conformance::check_with(settings, async || connect(&guarded).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_is_killed_while_clients_write() {
+    let Some(mut guarded) = Guarded::start("") else { return };
+    let store = Stopwatch::new(connect(&guarded).await);
+    let manager = SessionManager::new(store.clone());
+    let report = write_during(&manager, async || {
+        guarded.master.kill();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    println!("{report:?}, longest call {:?}", store.longest());
+    assert!(report.acknowledged > 100 && report.failures > 0, "{report:?}");
+    assert!(report.outage < Duration::from_secs(6), "{report:?}");
+    assert!(store.longest() < Duration::from_secs(2), "{:?}", store.longest());
+
+    guarded.replica.kill();
+    guarded.sentinels.iter_mut().for_each(Server::kill);
+    conformance::check_unreachable(store, Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_is_replaced_while_clients_write() {
+    let Some(guarded) = Guarded::start("") else { return };
+    let store = Stopwatch::new(connect(&guarded).await);
+    let manager = SessionManager::new(store.clone());
+    let report = write_during(&manager, async || {
+        let mut sentinel = redis::connection(&guarded.sentinels[0]).await;
+        let failover = cloakroom::redis::cmd("SENTINEL").arg("failover").arg(MASTER).clone();
+        failover.exec_async(&mut sentinel).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(!redis::is_replica(&guarded.replica));
+    })
+    .await;
+    println!("{report:?}, longest call {:?}", store.longest());
+    assert!(report.acknowledged > 100, "{report:?}");
+    assert!(report.outage < Duration::from_secs(6), "{report:?}");
+    assert!(store.longest() < Duration::from_secs(2), "{:?}", store.longest());
+    // The old master still takes writes. Nobody sends them there.
+    let mut successor = redis::connection(&guarded.replica).await;
+    redis::take_calls(&mut successor).await;
+    let _ = manager.open("A".repeat(64).as_bytes()).await.unwrap();
+    assert!(redis::take_calls(&mut successor).await.iter().any(|(name, _)| name == "hmget"));
+}
+
+#[tokio::test]
+async fn a_sentinel_that_is_down_and_a_master_with_a_password() {
+    let Some(mut guarded) = Guarded::start("--requirepass sesame --masterauth sesame") else { return };
+    guarded.sentinels[0].kill();
+    let connection = SentinelConnection::new(guarded.urls(), MASTER).unwrap();
+    let (id, now) = (SessionId::from_bytes([1; 16]), cloakroom::store::Timestamp::from_millis(0));
+    let refused = RedisStore::new(connection.clone()).load(id, now).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Other, "{refused:?}");
+    let store = RedisStore::new(connection.servers_like("redis://:sesame@any/2").unwrap());
+    assert!(store.load(id, now).await.unwrap().is_none());
+    let unknown = RedisStore::connect_sentinel(guarded.urls(), "unknown").await.unwrap_err();
+    assert_eq!(unknown.kind(), StoreErrorKind::Other, "{unknown:?}");
+}

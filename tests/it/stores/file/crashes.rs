@@ -41,7 +41,7 @@ async fn round(root: &Path, number: u64) -> usize {
         (sessions, confirmed)
     });
     // Most of them are killed at work, some as they open the store.
-    if number % 10 != 0 {
+    if !number.is_multiple_of(10) {
         first_confirmed.recv_timeout(Duration::from_secs(30)).unwrap();
     }
     tokio::time::sleep(Duration::from_millis(1 + number % 20)).await;
