@@ -34,5 +34,9 @@ pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
-pub use store::{MemoryStore, NoopStore, SessionStore};
+#[cfg(feature = "tower-sessions")]
+pub use store::TowerSessionsStore;
+pub use store::{CachedStore, MemoryStore, MigratingStore, NoopStore, SessionStore, TimeoutStore};
+#[cfg(feature = "memcached")]
+pub use store::{MemcachedServer, MemcachedStore};
 pub use token::{Pepper, SessionId, Token};

@@ -25,8 +25,15 @@ pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
+pub use cached::CachedStore;
+#[cfg(feature = "memcached")]
+pub use memcached::{MemcachedServer, MemcachedStore};
 pub use memory::MemoryStore;
+pub use migrating::MigratingStore;
 pub use noop::NoopStore;
+pub use timeout::TimeoutStore;
+#[cfg(feature = "tower-sessions")]
+pub use tower_sessions::TowerSessionsStore;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

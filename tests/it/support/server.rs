@@ -134,20 +134,26 @@ fn is_root() -> bool {
 
 pub fn redis() -> Option<Server> {
     let program = find("redis-server")?;
-    Some(Server::start(&program, |_| {}, |dir, port| {
-        let text = format!(
-            "--port {port} --bind 127.0.0.1 --dir {} --save  --appendonly yes --appendfsync always --daemonize no",
-            dir.display()
-        );
-        text.split(' ').map(str::to_owned).collect()
-    }))
+    Some(Server::start(
+        &program,
+        |_| {},
+        |dir, port| {
+            let text = format!(
+                "--port {port} --bind 127.0.0.1 --dir {} --save  --appendonly yes --appendfsync always --daemonize no",
+                dir.display()
+            );
+            text.split(' ').map(str::to_owned).collect()
+        },
+    ))
 }
 
 pub fn memcached() -> Option<Server> {
     let program = find("memcached")?;
-    Some(Server::start(&program, |_| {}, |_, port| {
-        ["-l", "127.0.0.1", "-p", &port.to_string(), "-U", "0", "-m", "256"].map(str::to_owned).into()
-    }))
+    Some(Server::start(
+        &program,
+        |_| {},
+        |_, port| ["-l", "127.0.0.1", "-p", &port.to_string(), "-U", "0", "-m", "256"].map(str::to_owned).into(),
+    ))
 }
 
 /// PostgreSQL with the user `postgres`, whom it trusts.
