@@ -55,6 +55,6 @@ impl SessionStore for ForeignStore {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_within_a_process() {
-    let settings = conformance::Settings::default().cleans_up_by_itself();
+    let settings = conformance::Settings::default().cleans_up_by_itself().concurrent_savers(200);
     conformance::check_with(settings, async || TowerSessionsStore::new(ForeignStore::default())).await;
 }
