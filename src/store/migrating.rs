@@ -216,13 +216,13 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
         self.see(now);
         let mut outcome = self.new.save(record, expected, now).await?;
-        if outcome != SaveOutcome::Gone {
-            self.finish_if_unfinished(record.id).await;
-        } else {
+        if outcome == SaveOutcome::Gone {
             outcome = match self.fetch_over(record.id, expected, now).await? {
                 SaveOutcome::Saved => self.new.save(record, expected, now).await?,
                 lost => return Ok(lost),
             };
+        } else {
+            self.finish_if_unfinished(record.id).await;
         }
         self.unless_buried(record.id, outcome, now).await
     }
@@ -236,13 +236,13 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
     ) -> Result<SaveOutcome, StoreError> {
         self.see(now);
         let mut outcome = self.new.touch(id, expected, expires_at, now).await?;
-        if outcome != SaveOutcome::Gone {
-            self.finish_if_unfinished(id).await;
-        } else {
+        if outcome == SaveOutcome::Gone {
             outcome = match self.fetch_over(id, expected, now).await? {
                 SaveOutcome::Saved => self.new.touch(id, expected, expires_at, now).await?,
                 lost => return Ok(lost),
             };
+        } else {
+            self.finish_if_unfinished(id).await;
         }
         self.unless_buried(id, outcome, now).await
     }
