@@ -12,9 +12,9 @@ use trust::{Entry, Ticket, Trust};
 
 /// Serves reads from a fast store, the front, while a slower one, the back, decides.
 ///
-/// A record is served from the front for at most `staleness` after it was read from the back or written there. Every write goes
-/// to the back, with the version that the writer has seen, and then to the front: what a request does to outdated data is
-/// refused by the back, and done again on what is there. No update is lost.
+/// A record is served from the front for at most `staleness` after it was read from the back or written there. Every
+/// write goes to the back, with the version that the writer has seen, and then to the front: what a request does to
+/// outdated data is refused by the back, and done again on what is there. No update is lost.
 ///
 /// A front that fails costs time, never a request: what it cannot give comes from the back. One that may hang needs a
 /// [`TimeoutStore`](super::TimeoutStore) around it.
@@ -29,19 +29,21 @@ use trust::{Entry, Ticket, Trust};
 /// # What is out of date, and for how long
 ///
 /// Through one `CachedStore` (clones are one) nothing is out of date that was done through it: once a
-/// [`delete`](SessionStore::delete) has returned, the session is not served, and once a save has returned nothing older is.
+/// [`delete`](SessionStore::delete) has returned, the session is not served, and once a save has returned nothing older
+/// is.
 ///
-/// Another process may serve what it has for up to `staleness`: a session that was logged out here, its data, its user, and
-/// its secret. The reverse matters more: a browser that has just been given a *new secret*, at a login, is a stranger
-/// to a process that remembers the old one. So with several processes keep the staleness at a second or less, or send
-/// all requests of a session to one process.
+/// Another process may serve what it has for up to `staleness`: a session that was logged out here, its data, its user,
+/// and its secret. The reverse matters more: a browser that has just been given a *new secret*, at a login, is a
+/// stranger to a process that remembers the old one. So with several processes keep the staleness at a second or less,
+/// or send all requests of a session to one process.
 ///
-/// The staleness is counted by the clock of the caller, from before the back is asked. If that clock goes back, the back is asked.
+/// The staleness is counted by the clock of the caller, from before the back is asked. If that clock goes back, the
+/// back is asked.
 ///
 /// # Memory
 ///
-/// Besides the front, 48 bytes for each session that was used within `staleness`, at most 1,048,576 of them; others are read
-/// from the back.
+/// Besides the front, about 100 bytes for each session that was used within `staleness`, at most 1,048,576 of them;
+/// others are read from the back.
 ///
 /// # Example: memory in front of another store
 ///

@@ -24,7 +24,8 @@ const PREFIX_MAX: usize = 200;
 
 /// Keeps sessions in Memcached, on one server or several. Needs Memcached 1.6 or later.
 ///
-/// Fast and forgetful: Memcached is a cache. Choose it if a visitor who has to log in again, now and then, is an acceptable price.
+/// Fast and forgetful: Memcached is a cache. Choose it if a visitor who has to log in again, now and then, is an
+/// acceptable price.
 ///
 /// | | |
 /// |---|---|
@@ -39,19 +40,20 @@ const PREFIX_MAX: usize = 200;
 /// # What is lost, and when
 ///
 /// A server whose memory (`-m`, 64 MB unless given) is full *evicts*: it drops what has not been used for longest. The
-/// visitor is logged out. Give it enough memory, and watch its counter `evictions`, which should be 0. The option `-M`, to
-/// refuse instead of evicting, does not help: a write that is refused takes the old item with it.
+/// visitor is logged out. Give it enough memory, and watch its counter `evictions`, which should be 0. The option `-M`,
+/// to refuse instead of evicting, does not help: a write that is refused takes the old item with it.
 ///
-/// A server that is not reachable makes the requests of its sessions fail; they are not moved to another server. When it is back, after a
-/// restart, those sessions are gone. The store recovers by itself.
+/// A server that is not reachable makes the requests of its sessions fail; they are not moved to another server. When
+/// it is back, after a restart, those sessions are gone. The store recovers by itself.
 ///
 /// A session that was logged out does not come back in any of these cases.
 ///
 /// # Several servers
 ///
-/// Each session is on one server, chosen by its id (weighted rendezvous hashing): nothing is kept twice. All processes need the same
-/// list of addresses, spelled in the same way, and the same weights; the order does not matter. When a server is added or
-/// removed, or a weight is changed, only the sessions whose place it is or becomes are lost, in proportion to the weights.
+/// Each session is on one server, chosen by its id (weighted rendezvous hashing): nothing is kept twice. All processes
+/// need the same list of addresses, spelled in the same way, and the same weights; the order does not matter. When a
+/// server is added or removed, or a weight is changed, only the sessions whose place it is or becomes are lost, in
+/// proportion to the weights.
 ///
 /// # Security
 ///
@@ -84,12 +86,13 @@ impl MemcachedStore {
 
     /// For sessions on these servers: each is an address such as `"127.0.0.1:11211"`, alone or with its weight.
     ///
-    /// Host names are resolved now, and once: if one moves to another address, the store has to be made anew. The servers need
-    /// not be up: the first call finds out.
+    /// Host names are resolved now, and once: if one moves to another address, the store has to be made anew. The
+    /// servers need not be up: the first call finds out.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](super::StoreErrorKind::Unavailable) if a name cannot be resolved, [`Other`](super::StoreErrorKind::Other) if there is no server in the list.
+    /// [`Unavailable`](super::StoreErrorKind::Unavailable) if a name cannot be resolved,
+    /// [`Other`](super::StoreErrorKind::Other) if there is no server in the list.
     pub async fn connect<S: Into<MemcachedServer>>(servers: impl IntoIterator<Item = S>) -> Result<Self, StoreError> {
         Ok(Self {
             client: Client::connect(servers.into_iter().map(Into::into).collect()).await?,
@@ -120,9 +123,9 @@ impl MemcachedStore {
         self
     }
 
-    /// The size that a record may have, in bytes, instead of [`MAX_RECORD_BYTES`](Self::MAX_RECORD_BYTES): for servers with another limit
-    /// for items (`-I`), of which 1 KiB is to be left. Larger records are refused before they are sent: Memcached itself would drop
-    /// the session.
+    /// The size that a record may have, in bytes, instead of [`MAX_RECORD_BYTES`](Self::MAX_RECORD_BYTES): for servers
+    /// with another limit for items (`-I`), of which 1 KiB is to be left. Larger records are refused before they are
+    /// sent: Memcached itself would drop the session.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;

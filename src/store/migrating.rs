@@ -25,10 +25,10 @@ const UNFINISHED_MAX: usize = 10_000;
 
 /// Takes sessions from one store to another while they are in use, and logs nobody out.
 ///
-/// New sessions go to the new store. A session that is found in the old one is served from there, and moved when it is next
-/// saved or touched. Sessions that nobody uses stay and expire where they are: when the longest
-/// [absolute lifetime](crate::SessionPolicy::absolute) has passed since the last process was switched over, the old store
-/// holds nothing any more, and `new` can be used without this wrapper.
+/// New sessions go to the new store. A session that is found in the old one is served from there, and moved when it is
+/// next saved or touched. Sessions that nobody uses stay and expire where they are: when the longest [absolute
+/// lifetime](crate::SessionPolicy::absolute) has passed since the last process was switched over, the old store holds
+/// nothing any more, and `new` can be used without this wrapper.
 ///
 /// | | |
 /// |---|---|
@@ -39,25 +39,25 @@ const UNFINISHED_MAX: usize = 10_000;
 ///
 /// # What it does to the stores
 ///
-/// A session is copied into the new store with its version, then deleted in the old one, then saved in the new one. It is in one of
-/// them at any time, and the new one decides from the moment on that it has it.
+/// A session is copied into the new store with its version, then deleted in the old one, then saved in the new one. It
+/// is in one of them at any time, and the new one decides from the moment on that it has it.
 ///
-/// Logging out leaves a *tombstone* in the new store before anything else: a record without data that keeps out every late
-/// copy of the session. It stays until the session would have expired, at least for a day. The sweeper, or the store's
-/// own clean-up, removes it like any record that has expired. It is never served; who asks the new store alone, after the
-/// migration, for a session that was logged out finds a record that cannot be read, and treats it as none.
+/// Logging out leaves a *tombstone* in the new store before anything else: a record without data that keeps out every
+/// late copy of the session. It stays until the session would have expired, at least for a day. The sweeper, or the
+/// store's own clean-up, removes it like any record that has expired. It is never served; who asks the new store alone,
+/// after the migration, for a session that was logged out finds a record that cannot be read, and treats it as none.
 ///
-/// A session that is in the new store costs what it costs there, except to log out (four calls) and to create (one more).
-/// An unknown id is looked for three times.
+/// A session that is in the new store costs what it costs there, except to log out (four or five calls), to create and to
+/// lose a race (one more each). An unknown id is looked for three times.
 ///
 /// # What is not guaranteed during a migration
 ///
 /// - A process that still uses the old store alone does not see what was moved or is new: to it those visitors are not
 ///   logged in. Switch all processes over at once.
 /// - If a process dies between the copy and the deletion in the old store, the old copy stays there until its own expiry.
-///   Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
-///   store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a session whose
-///   expiry was moved to an earlier time.
+/// Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
+/// store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a
+/// session whose expiry was moved to an earlier time.
 /// - A new store that may evict sessions, such as Memcached, may evict tombstones as well.
 ///
 /// # Example: from one store to another

@@ -9,9 +9,10 @@ use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreEr
 /// Puts a deadline on every call to the store inside: a call that takes longer fails with
 /// [`TimedOut`](super::StoreErrorKind::TimedOut), and whether it took effect is unknown.
 ///
-/// Sessions have a deadline of their own for every call, [`Limits::operation_timeout`](crate::Limits::operation_timeout). This wrapper is for
-/// code that calls a store directly, for a [`user_index`](SessionStore::user_index), and for a store inside another one,
-/// such as the front of a [`CachedStore`](super::CachedStore), that has to give up sooner than the whole.
+/// Sessions have a deadline of their own for every call,
+/// [`Limits::operation_timeout`](crate::Limits::operation_timeout). This wrapper is for code that calls a store
+/// directly, for a [`user_index`](SessionStore::user_index), and for a store inside another one, such as the front of a
+/// [`CachedStore`](super::CachedStore), that has to give up sooner than the whole.
 ///
 /// | | |
 /// |---|---|

@@ -40,20 +40,21 @@ const LIFE_MAX: Duration = Duration::from_hours(400 * 365 * 24);
 ///
 /// # What is missing
 ///
-/// A store for `tower-sessions` loads, saves and deletes, and its save overwrites whatever is there. This adapter loads,
-/// compares the version and saves, one request of a session after the other. Within *one process* (clones are one adapter) this keeps the whole
-/// contract: no update is lost, and what was logged out stays so.
+/// A store for `tower-sessions` loads, saves and deletes, and its save overwrites whatever is there. This adapter
+/// loads, compares the version and saves, one request of a session after the other. Within *one process* (clones are
+/// one adapter) this keeps the whole contract: no update is lost, and what was logged out stays so.
 ///
 /// *Two processes* do not see each other's steps. If both change one session within the same milliseconds, one of the
 /// changes is lost although both were reported as saved. If one of them logs the session out between the other one's
-/// look and its save, **the save brings the session back**. Send all requests of a session to one process, or use a store that
-/// can compare and swap.
+/// look and its save, **the save brings the session back**. Send all requests of a session to one process, or use a
+/// store that can compare and swap.
 ///
-/// Each save, touch and new session is two calls to the store inside. Its errors say only in words what is wrong, so all that is not about
-/// encoding counts as [`Unavailable`](super::StoreErrorKind::Unavailable).
+/// Each save, touch and new session is two calls to the store inside. Its errors say only in words what is wrong, so
+/// all that is not about encoding counts as [`Unavailable`](super::StoreErrorKind::Unavailable).
 ///
-/// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own. Expired records are removed by the store's own
-/// deletion task, which has to be started as its docs say; `delete_expired` does nothing here.
+/// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own.
+/// Expired records are removed by the store's own deletion task, which has to be started as its docs say;
+/// `delete_expired` does nothing here.
 ///
 /// # Example: any such store
 ///

@@ -59,8 +59,8 @@ impl<A: Into<String>> From<(A, u32)> for MemcachedServer {
 /// Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): every server draws a number for every key, and the
 /// one with the highest has it.
 ///
-/// Not the client's own: that one has no weights, and hashes with an algorithm that may change with the compiler, so that two
-/// processes would disagree.
+/// Not the client's own: that one has no weights, and hashes with an algorithm that may change with the compiler, so
+/// that two processes would disagree.
 #[derive(Clone, Debug)]
 pub(super) struct Places(Vec<(u64, f64)>);
 
