@@ -43,7 +43,12 @@ pub use state::{IssuedToken, SessionStatus, TokenChange};
 pub use store::FileStore;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
-pub use store::{MemoryStore, NoopStore, SessionStore};
 #[cfg(feature = "pepper")]
 pub use token::Pepper;
 pub use token::{SessionId, Token};
+#[cfg(feature = "tower-sessions")]
+pub use store::TowerSessionsStore;
+pub use store::{CachedStore, MemoryStore, MigratingStore, NoopStore, SessionStore, TimeoutStore};
+#[cfg(feature = "memcached")]
+pub use store::{MemcachedServer, MemcachedStore};
+pub use token::{Pepper, SessionId, Token};

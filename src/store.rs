@@ -31,8 +31,15 @@ pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
 #[cfg(feature = "file")]
 pub use file::FileStore;
+pub use cached::CachedStore;
+#[cfg(feature = "memcached")]
+pub use memcached::{MemcachedServer, MemcachedStore};
 pub use memory::MemoryStore;
+pub use migrating::MigratingStore;
 pub use noop::NoopStore;
+pub use timeout::TimeoutStore;
+#[cfg(feature = "tower-sessions")]
+pub use tower_sessions::TowerSessionsStore;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,71 @@ mod postgres;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
+mod slow_index;
 mod sqlite;
 mod timeout;
 mod tower_sessions;
+
+use async_trait::async_trait;
+use cloakroom::store::{CreateOutcome, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::{MemoryStore, Session, SessionId, SessionManager, SessionStore, Token, TokenChange};
+
+use crate::support::gate::Gate;
+
+/// A session with the counter `n` at 0.
+async fn new_session(manager: &SessionManager) -> Token {
+    let session = manager.create();
+    session.insert("n", 0).unwrap();
+    let TokenChange::Issue(issued) = manager.commit(&session).await.unwrap() else { panic!("no token") };
+    issued.token
+}
+
+async fn open(manager: &SessionManager, token: &Token) -> Session {
+    manager.open(token.expose().as_bytes()).await.unwrap()
+}
+
+/// Each load waits at the gate once it has seen the record, before it answers.
+#[derive(Clone, Debug)]
+struct GatedLoads {
+    inner: MemoryStore,
+    gate: Gate,
+}
+
+#[async_trait]
+impl SessionStore for GatedLoads {
+    async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        self.inner.create(record, now).await
+    }
+
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let found = self.inner.load(id, now).await;
+        self.gate.pass().await;
+        found
+    }
+
+    async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
+        self.inner.save(record, expected, now).await
+    }
+
+    async fn touch(
+        &self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.inner.touch(id, expected, expires_at, now).await
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        self.inner.delete(id).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.inner.delete_expired(now, limit).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        self.inner.user_index()
+    }
+}

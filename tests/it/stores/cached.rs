@@ -1,1 +1,236 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, StoreErrorKind, Timestamp};
+use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock, conformance};
+use cloakroom::{CachedStore, MemoryStore, SessionId, SessionStatus, SessionStore};
+use tokio::task::JoinSet;
+
+use super::{new_session, open};
+use crate::support::gate::Gate;
+use crate::support::manager;
+
+const STALENESS: Duration = Duration::from_secs(10);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_000_000_000_000).saturating_add(Duration::from_secs(seconds))
+}
+
+fn record() -> Record {
+    Record {
+        id: SessionId::from_bytes([5; 16]),
+        version: 1,
+        user: Some("ada".into()),
+        expires_at: at(60),
+        payload: Payload::from_bytes(&b"first"[..]),
+    }
+}
+
+fn second() -> Record {
+    Record { version: 2, payload: Payload::from_bytes(&b"second"[..]), ..record() }
+}
+
+/// Two processes with memory of their own and one database.
+fn two_processes() -> (CountingStore<MemoryStore>, [CachedStore<MemoryStore, CountingStore<MemoryStore>>; 2]) {
+    let back = CountingStore::new(MemoryStore::new());
+    let process = || CachedStore::new(MemoryStore::new(), back.clone(), STALENESS);
+    (back.clone(), [process(), process()])
+}
+
+async fn version(store: &impl SessionStore, now: Timestamp) -> Option<u64> {
+    store.load(record().id, now).await.unwrap().map(|record| record.version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    for staleness in [Duration::ZERO, Duration::from_secs(1), Duration::from_hours(1)] {
+        conformance::check(async || CachedStore::new(MemoryStore::new(), MemoryStore::new(), staleness)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_while_its_front_is_down() {
+    conformance::check(async || {
+        let front = FaultStore::new(MemoryStore::new());
+        front.everything(Fault::Down);
+        CachedStore::new(front, MemoryStore::new(), STALENESS)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_back_decides_whether_it_can_be_reached() {
+    let back = FaultStore::new(MemoryStore::new());
+    back.everything(Fault::Down);
+    let store = CachedStore::new(MemoryStore::new(), back.clone(), STALENESS);
+    for call in [Operation::Create, Operation::Load, Operation::Save, Operation::Touch, Operation::Delete] {
+        let (record, now) = (record(), at(0));
+        let error = match call {
+            Operation::Create => store.create(&record, now).await.unwrap_err(),
+            Operation::Load => store.load(record.id, now).await.unwrap_err(),
+            Operation::Save => store.save(&record, 1, now).await.unwrap_err(),
+            Operation::Touch => store.touch(record.id, 1, now, now).await.unwrap_err(),
+            _ => store.delete(record.id).await.unwrap_err(),
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_is_served_from_the_front_until_it_is_too_old() {
+    let (back, [store, other]) = two_processes();
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(other.save(&second(), 1, at(1)).await.unwrap(), SaveOutcome::Saved);
+    back.reset();
+    assert_eq!(version(&store, at(9)).await, Some(1));
+    assert_eq!(back.calls().load, 0);
+    assert_eq!(version(&store, at(10)).await, Some(2));
+    assert_eq!(version(&store, at(19)).await, Some(2));
+    assert_eq!(back.reset().load, 1);
+    // What comes from the front is the whole record, with its own expiry and not the cache's.
+    let found = store.load(record().id, at(19)).await.unwrap().unwrap();
+    assert_eq!((found.user.as_deref(), found.expires_at), (Some("ada"), at(60)));
+    assert_eq!(found.payload.to_bytes().unwrap(), "second");
+    assert_eq!(back.reset().load, 0);
+    // A clock that was set back makes nothing younger.
+    assert_eq!(version(&store, at(5)).await, Some(2));
+    assert_eq!(back.reset().load, 1);
+}
+
+#[tokio::test]
+async fn expiry_is_the_records_and_comes_before_the_bound() {
+    let (back, [store, _]) = two_processes();
+    assert_eq!(store.create(&record(), at(55)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(version(&store, at(59)).await, Some(1));
+    assert_eq!(version(&store, at(60)).await, None);
+    assert_eq!(store.touch(record().id, 1, at(120), at(59)).await.unwrap(), SaveOutcome::Saved);
+    back.reset();
+    let found = store.load(record().id, at(65)).await.unwrap().unwrap();
+    assert_eq!((found.expires_at, back.calls().load), (at(120), 0));
+}
+
+#[tokio::test]
+async fn a_conflict_after_a_stale_read_leads_to_a_fresh_one() {
+    let (_, [store, other]) = two_processes();
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(other.save(&second(), 1, at(1)).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(version(&store, at(2)).await, Some(1));
+    assert_eq!(store.save(&second(), 1, at(2)).await.unwrap(), SaveOutcome::Conflict);
+    assert_eq!(version(&store, at(2)).await, Some(2));
+
+    let third = Record { version: 3, ..second() };
+    assert_eq!(other.save(&third, 2, at(3)).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(version(&store, at(4)).await, Some(2));
+    assert_eq!(store.touch(record().id, 2, at(90), at(4)).await.unwrap(), SaveOutcome::Conflict);
+    assert_eq!(version(&store, at(4)).await, Some(3));
+}
+
+#[tokio::test]
+async fn a_logout_counts_here_at_once_and_elsewhere_within_the_bound() {
+    let (_, [store, other]) = two_processes();
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(version(&other, at(1)).await, Some(1));
+    store.delete(record().id).await.unwrap();
+    assert_eq!(version(&store, at(1)).await, None);
+    assert_eq!(version(&other, at(10)).await, Some(1));
+    assert_eq!(version(&other, at(11)).await, None);
+    // Nor does anybody write to it, however much they still see.
+    assert_eq!(other.save(&second(), 1, at(2)).await.unwrap(), SaveOutcome::Gone);
+    assert_eq!(version(&other, at(2)).await, None);
+}
+
+/// A read that has seen the record before the logout, and comes to the front after it, leaves nothing there.
+#[tokio::test]
+async fn a_slow_read_does_not_serve_what_was_logged_out() {
+    for change in ["delete", "save"] {
+        let (gate, back) = (Gate::default(), MemoryStore::new());
+        let slow = super::GatedLoads { inner: back.clone(), gate: gate.clone() };
+        let store = Arc::new(CachedStore::new(MemoryStore::new(), slow, STALENESS));
+        assert_eq!(back.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+        let reader = store.clone();
+        let reading = tokio::spawn(async move { version(&*reader, at(1)).await });
+        gate.arrived(1).await;
+        let expected = if change == "delete" {
+            store.delete(record().id).await.unwrap();
+            None
+        } else {
+            assert_eq!(store.save(&second(), 1, at(1)).await.unwrap(), SaveOutcome::Saved);
+            Some(2)
+        };
+        gate.open(2);
+        assert_eq!(reading.await.unwrap(), Some(1));
+        assert_eq!(version(&*store, at(1)).await, expected, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_front_that_fails_to_forget_is_not_believed() {
+    let (front, back) = (FaultStore::new(MemoryStore::new()), MemoryStore::new());
+    let store = CachedStore::new(front.clone(), back, STALENESS);
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    front.everything(Fault::Down);
+    assert_eq!(version(&store, at(1)).await, Some(1));
+    assert_eq!(store.save(&second(), 1, at(1)).await.unwrap(), SaveOutcome::Saved);
+    front.heal();
+    assert_eq!(version(&store, at(1)).await, Some(2));
+    front.everything(Fault::Down);
+    store.delete(record().id).await.unwrap();
+    front.heal();
+    assert_eq!(version(&store, at(1)).await, None);
+}
+
+#[tokio::test]
+async fn a_write_that_is_cut_short_leaves_nothing_outdated() {
+    let (front, back) = (MemoryStore::new(), FaultStore::new(MemoryStore::new()));
+    let store = CachedStore::new(front, back.clone(), STALENESS);
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    back.once(Operation::Save, Fault::Yield(1));
+    {
+        let (record, mut save) = (second(), None);
+        let call = save.insert(store.save(&record, 1, at(1)));
+        // Once to where it gives way, once to where it has saved and gives way again.
+        for _ in 0..2 {
+            assert!(futures_now(call.as_mut()).is_none());
+        }
+    }
+    assert_eq!(version(&store, at(1)).await, Some(2));
+    back.once(Operation::Delete, Fault::AnswerLost);
+    store.delete(record().id).await.unwrap_err();
+    assert_eq!(version(&store, at(1)).await, None);
+}
+
+fn futures_now<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_through_two_processes_lose_nothing() {
+    let clock = TestClock::default();
+    let (_, processes) = two_processes();
+    let managers = processes.map(|store| manager(store, &clock));
+    let token = new_session(&managers[0]).await;
+    let mut requests = JoinSet::new();
+    for request in 0..100 {
+        let (manager, token) = (managers[request % 2].clone(), token.clone());
+        requests.spawn(async move {
+            let session = open(&manager, &token).await;
+            session.update("n", |n: Option<usize>| n.unwrap_or(0) + 1).unwrap();
+            manager.commit(&session).await.unwrap();
+        });
+    }
+    requests.join_all().await;
+    clock.advance(STALENESS);
+    for manager in &managers {
+        assert_eq!(open(manager, &token).await.get("n").unwrap(), Some(100));
+    }
+    let session = open(&managers[0], &token).await;
+    session.destroy().unwrap();
+    managers[0].commit(&session).await.unwrap();
+    assert_eq!(open(&managers[0], &token).await.status(), SessionStatus::New);
+    clock.advance(STALENESS);
+    assert_eq!(open(&managers[1], &token).await.status(), SessionStatus::New);
+}
