@@ -34,5 +34,11 @@ pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
 pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
+#[cfg(feature = "mysql")]
+pub use store::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 pub use store::{MemoryStore, NoopStore, SessionStore};
 pub use token::{Pepper, SessionId, Token};

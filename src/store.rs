@@ -27,6 +27,12 @@ pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
 pub use memory::MemoryStore;
 pub use noop::NoopStore;
+#[cfg(feature = "mysql")]
+pub use sql::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteStore;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

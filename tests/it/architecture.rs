@@ -114,7 +114,7 @@ fn a_store_knows_the_contract_and_no_other_store() {
             assert!(KNOWN_TO_STORES.contains(&name), "{module} uses crate::{name}");
         }
         let own = module.split("::").nth(1).unwrap();
-        for other in ["memory", "noop"].into_iter().filter(|other| *other != own) {
+        for other in ["memory", "noop", "sql"].into_iter().filter(|other| *other != own) {
             assert_eq!(names_after(code, &format!("super::{other}")).count(), 0, "{module} uses {other}");
         }
     }

@@ -10,6 +10,7 @@ mod postgres;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
+mod sql;
 mod sqlite;
 mod timeout;
 mod tower_sessions;
