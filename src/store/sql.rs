@@ -13,7 +13,7 @@ mod table;
 use std::fmt;
 use std::sync::Arc;
 
-use sqlx::SqlStr;
+use sqlx::{SqlSafeStr as _, SqlStr};
 
 use super::{CreateOutcome, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, Version};
 use connections::Connections;
@@ -65,7 +65,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     fn schema(&self) -> String {
-        self.statements.schema.iter().map(|statement| format!("{};\n", statement.as_str())).collect()
+        self.statements.schema.iter().flat_map(|statement| [statement.as_str(), ";\n"]).collect()
     }
 
     async fn create_schema(&self) -> Result<(), StoreError> {
@@ -206,7 +206,16 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
-        self.write(&self.statements.delete, &[Value::Bytes(id.as_bytes())]).await.map(drop)
+        let values = [Value::Bytes(id.as_bytes())];
+        let mut result = self.run(&self.statements.delete, &values).await;
+        // A logout has to work on a full disk too.
+        if let (Err(error), Some(make_room)) = (&result, DB::MAKE_ROOM)
+            && connections::is_disk_full::<DB>(error)
+        {
+            let made_room = self.run(&make_room.into_sql_str(), &[]).await;
+            result = made_room.and(self.run(&self.statements.delete, &values).await);
+        }
+        result.map(drop).map_err(connections::store_error::<DB>)
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -168,7 +168,7 @@ impl<DB: Dialect> Held<DB> {
     }
 }
 
-impl<'s, DB: Dialect> Lease<'s, DB> {
+impl<DB: Dialect> Lease<'_, DB> {
     async fn of(pool: &Pool<DB>) -> Result<Self, sqlx::Error> {
         let connection = Pooled(Some(pool.acquire().await?));
         Ok(Self { connection: Leased::Pooled(connection), is_reused: false })
@@ -217,6 +217,10 @@ pub(super) fn is_duplicate<DB: Dialect>(error: &sqlx::Error) -> bool {
     fault::<DB>(error) == Some(Fault::Duplicate)
 }
 
+pub(super) fn is_disk_full<DB: Dialect>(error: &sqlx::Error) -> bool {
+    fault::<DB>(error) == Some(Fault::DiskFull)
+}
+
 pub(super) fn was_taken_back<DB: Dialect>(error: &sqlx::Error) -> bool {
     fault::<DB>(error) == Some(Fault::TakenBack)
 }
@@ -242,7 +246,7 @@ pub(super) fn store_error<DB: Dialect>(error: sqlx::Error) -> StoreError {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => StoreError::unavailable(error),
         sqlx::Error::Database(database) => match DB::fault(database.as_ref()) {
-            Fault::Unavailable | Fault::TakenBack => StoreError::unavailable(error),
+            Fault::Unavailable | Fault::TakenBack | Fault::DiskFull => StoreError::unavailable(error),
             Fault::Duplicate | Fault::PacketTooLarge | Fault::Other => StoreError::other(error),
         },
         sqlx::Error::ColumnDecode { .. } => StoreError::corrupt(error),

@@ -32,6 +32,8 @@ pub(super) enum Fault {
     TakenBack,
     /// It is going down, coming up, overloaded, read-only for the time being.
     Unavailable,
+    /// The disk is full. Nothing was written.
+    DiskFull,
     /// The packet was larger than the server takes.
     PacketTooLarge,
     /// A second try would not mend it.
@@ -45,6 +47,9 @@ pub(super) trait Dialect: Database {
     const QUOTE: char;
     /// The statement that inserts, after the values.
     const ON_DUPLICATE: &'static str;
+
+    /// A statement that may make room on a full disk.
+    const MAKE_ROOM: Option<&'static str> = None;
 
     /// Numbered parameters (`$1`) as this database writes them.
     fn parameters(statement: String) -> String;

@@ -42,7 +42,7 @@ const CONNECTIONS: usize = 8;
 /// Expired records are deleted by [`delete_expired`](SessionStore::delete_expired): start a
 /// [sweeper](crate::SessionManager::start_sweeper).
 ///
-/// Behind a `PgBouncer` that pools transactions or statements, turn prepared statements off:
+/// Behind a PgBouncer that pools transactions or statements, turn prepared statements off:
 /// `?statement-cache-capacity=0`.
 ///
 /// # Example: connect and create the table

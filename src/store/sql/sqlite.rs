@@ -45,6 +45,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// With a pool of your own that has `synchronous = NORMAL`, the last writes before a power failure can be lost, logouts
 /// included. When only the process dies, nothing is lost either way.
 ///
+/// On a full disk saves fail and logouts overwrite the log that is there. They too fail if the database has grown since its
+/// log was last written back (every 4 MB or so), and succeed again as soon as there is room.
+///
 /// Expired records are deleted by [`delete_expired`](SessionStore::delete_expired): start a
 /// [sweeper](crate::SessionManager::start_sweeper).
 ///
@@ -147,6 +150,9 @@ impl Dialect for Sqlite {
     const QUOTE: char = '"';
     const ON_DUPLICATE: &'static str = " ON CONFLICT (id) DO NOTHING";
 
+    // The log begins anew and overwrites itself. Not `TRUNCATE`: somebody else would take the room.
+    const MAKE_ROOM: Option<&'static str> = Some("PRAGMA wal_checkpoint(RESTART)");
+
     fn parameters(statement: String) -> String {
         statement.replace('$', "?")
     }
@@ -171,8 +177,10 @@ impl Dialect for Sqlite {
     fn fault(error: &dyn DatabaseError) -> Fault {
         // The low byte is the primary code.
         match error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-            // BUSY, LOCKED, IOERR, FULL.
-            Some(5 | 6 | 10 | 13) => Fault::Unavailable,
+            // BUSY, LOCKED, IOERR.
+            Some(5 | 6 | 10) => Fault::Unavailable,
+            // FULL.
+            Some(13) => Fault::DiskFull,
             _ if error.is_unique_violation() => Fault::Duplicate,
             _ => Fault::Other,
         }

@@ -42,7 +42,7 @@ impl Table {
 
     /// The schema and a dot, if there is one.
     pub(super) fn schema_prefix(&self, quote: char) -> String {
-        self.schema.iter().map(|schema| format!("{quote}{schema}{quote}.")).collect()
+        self.schema.as_ref().map(|schema| format!("{quote}{schema}{quote}.")).unwrap_or_default()
     }
 
     /// The name without its schema, or that of an index.

@@ -119,10 +119,18 @@ async fn a_payload_beyond_the_packet_size_is_named_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_gone_is_noticed() {
+async fn a_server_is_asked_once_and_missed_when_it_is_gone() {
     let Some(mut server) = server::mariadb() else { return };
     let url = database(&server).await;
     let held = store(&url, "sessions").await;
+    let admin = tokio::sync::Mutex::new(MySqlConnection::connect(&url).await.unwrap());
+    let executed = async || {
+        let count = "SELECT CAST(SUM(variable_value) AS SIGNED) FROM information_schema.global_status WHERE variable_name \
+                     IN ('COM_STMT_EXECUTE', 'COM_STMT_PREPARE', 'COM_ADMIN_COMMANDS', 'COM_SET_OPTION', 'COM_COMMIT')";
+        let row = sqlx::raw_sql(count).fetch_one(&mut *admin.lock().await).await.unwrap();
+        u64::try_from(sqlx::Row::get::<i64, _>(&row, 0)).unwrap()
+    };
+    sql::an_operation_is_one_statement(held.clone().max_connections(1), executed).await;
     let options = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(300));
     let pooled = MysqlStore::with_pool(options.connect(&url).await.unwrap());
     server.kill();
@@ -153,4 +161,11 @@ async fn a_load_survives_a_connection_that_was_closed() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("KILL {}", ids[0].0))).execute(&mut admin).await.unwrap();
         assert!(store.load(sql::record(1, 1).id, NOW).await.unwrap().is_some());
     }
+}
+
+#[tokio::test]
+async fn the_docs_show_the_schema() {
+    let store = MysqlStore::with_pool(MySqlPool::connect_lazy("mysql://nobody@127.0.0.1/nothing").unwrap());
+    let other = store.clone().table("a.b").unwrap();
+    sql::the_docs_show_the_schema(&store.schema(), include_str!("../../../src/store/sql/mysql.rs"), &other.schema());
 }

@@ -108,9 +108,21 @@ async fn a_user_that_is_too_long_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_gone_is_noticed() {
+async fn a_server_is_asked_once_and_missed_when_it_is_gone() {
     let Some(mut server) = server::postgres() else { return };
     let held = store(&url(&server), "sessions").await;
+    let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect(&url(&server)).await.unwrap();
+    sqlx::query("ALTER SYSTEM SET log_statement = 'all'").execute(&mut admin).await.unwrap();
+    sqlx::query("SELECT pg_reload_conf()").execute(&mut admin).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let executed = async || {
+        let log = std::fs::read_to_string(server.dir.join("log")).unwrap();
+        u64::try_from(
+            log.lines().filter(|line| line.contains(" LOG:  execute ") || line.contains(" LOG:  statement: ")).count(),
+        )
+        .unwrap()
+    };
+    sql::an_operation_is_one_statement(held.clone().max_connections(1), executed).await;
     let options = PgPoolOptions::new().acquire_timeout(Duration::from_millis(300));
     let pooled = PostgresStore::with_pool(options.connect(&url(&server)).await.unwrap());
     server.kill();
@@ -153,4 +165,11 @@ async fn users_are_found_through_the_index() {
     let explain = "EXPLAIN SELECT id FROM indexed WHERE user_id = $1 AND expires_at > $2";
     let plan: Vec<(String,)> = sqlx::query_as(explain).bind("x").bind(0_i64).fetch_all(&mut connection).await.unwrap();
     assert!(plan.iter().any(|line| line.0.contains("indexed_user_id")), "{plan:?}");
+}
+
+#[tokio::test]
+async fn the_docs_show_the_schema() {
+    let store = PostgresStore::with_pool(PgPool::connect_lazy("postgres://nobody@127.0.0.1/nothing").unwrap());
+    let other = store.clone().table("a.b").unwrap();
+    sql::the_docs_show_the_schema(&store.schema(), include_str!("../../../src/store/sql/postgres.rs"), &other.schema());
 }

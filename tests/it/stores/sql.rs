@@ -31,6 +31,13 @@ pub fn refuses_bad_names<S: SessionStore + Clone>(store: &S, table: impl Fn(S, &
     assert!(table(store.clone(), &long[1..]).is_ok());
 }
 
+/// The docs of the store show its SQL, and with another table every name in it is another.
+pub fn the_docs_show_the_schema(schema: &str, source: &str, of_other_table: &str) {
+    let documented: String = schema.lines().map(|line| format!("/// {line}\n")).collect();
+    assert!(source.contains(&documented), "the docs do not show:\n{documented}");
+    assert!(!of_other_table.contains("cloakroom_sessions"), "{of_other_table}");
+}
+
 pub fn record(number: u64, version: u64) -> Record {
     let mut id = [7; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
@@ -116,6 +123,32 @@ fn assert_whole(found: &Record, number: u64) {
     assert_eq!(found.id, expected.id);
     assert_eq!(found.user, expected.user);
     assert_eq!(found.payload.to_bytes().unwrap(), expected.payload.to_bytes().unwrap());
+}
+
+/// What a session costs, in statements on the server as it counts them itself. One connection, so that each statement is
+/// prepared once, and before it counts.
+pub async fn an_operation_is_one_statement(store: impl SessionStore, executed: impl AsyncFn() -> u64) {
+    let manager = SessionManager::new(store);
+    for warm in [false, true] {
+        let mut before = executed().await;
+        let mut expect = async |what: &str, expected: u64| {
+            let now = executed().await;
+            assert!(!warm || now - before == expected, "{what}: {} statements instead of {expected}", now - before);
+            before = now;
+        };
+        let token = login(&manager).await.unwrap();
+        expect("create", 1).await;
+        let session = manager.open(token.expose().as_bytes()).await.unwrap();
+        expect("read", 1).await;
+        session.insert("count", 5).unwrap();
+        manager.commit(&session).await.unwrap();
+        expect("write", 1).await;
+        let session = manager.open(token.expose().as_bytes()).await.unwrap();
+        expect("read again", 1).await;
+        session.destroy().unwrap();
+        manager.commit(&session).await.unwrap();
+        expect("logout", 1).await;
+    }
 }
 
 /// A client: its session, how many increments were acknowledged and how many failed.

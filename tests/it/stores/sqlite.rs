@@ -121,6 +121,66 @@ async fn no_query_scans_the_table() {
     }
 }
 
+/// A file system of 512 kB, where the tests may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "none"]).arg(folder.path()).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: no file system can be mounted here");
+            return None;
+        }
+        Some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+/// Fault REL-06.
+#[tokio::test]
+async fn a_full_disk_fails_saves_and_no_logouts() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let store = open(&disk.0).await;
+    let records: Vec<Record> = (0..20).map(|number| sql::record(number, 1)).collect();
+    for record in &records {
+        let _ = store.create(record, NOW).await.unwrap();
+    }
+    let mut connection = pool(&disk.0.path().join("sessions.db")).await.acquire().await.unwrap();
+    sqlx::query("PRAGMA wal_checkpoint(RESTART)").execute(&mut *connection).await.unwrap();
+    let mut filler = std::fs::File::create(disk.0.path().join("filler")).unwrap();
+    while filler.write_all(&[0; 4_096]).is_ok() {}
+
+    let mut saved = records[0].clone();
+    let error = loop {
+        let next = Record { version: saved.version + 1, ..saved.clone() };
+        match store.save(&next, saved.version, NOW).await {
+            Ok(outcome) => assert_eq!(outcome, SaveOutcome::Saved),
+            Err(error) => break error,
+        }
+        saved = next;
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+    assert_eq!(store.load(saved.id, NOW).await.unwrap().unwrap().version, saved.version);
+    for record in &records {
+        store.delete(record.id).await.unwrap();
+        assert!(store.load(record.id, NOW).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_docs_show_the_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let other = store.clone().table("a.b").unwrap();
+    sql::the_docs_show_the_schema(&store.schema(), include_str!("../../../src/store/sql/sqlite.rs"), &other.schema());
+}
+
 /// The process that is killed.
 const WRITER: &str = "CLOAKROOM_TEST_SQLITE_WRITER";
 const WRITERS: u64 = 4;
