@@ -41,7 +41,7 @@ async fn store(url: &str, table: &str) -> MysqlStore {
 
 async fn pool(url: &str) -> MySqlPool {
     let options = MySqlPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(10));
-    options.connect(&url).await.unwrap()
+    options.connect(url).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn keeps_the_contract_with_a_pool() {
 async fn table_names_are_checked_and_keep_sessions_apart() {
     let Some(url) = shared().await else { return };
     let one = store(&url, "sessions.select").await;
-    sql::refuses_bad_names(&one, |store, name| store.table(name));
+    sql::refuses_bad_names(&one, MysqlStore::table);
     sql::a_missing_table_is_no_outage(one.clone().table("missing").unwrap()).await;
     sql::tables_are_separate(one, store(&url, "Other_2").await).await;
     // Several instances of an application may start at once.

@@ -61,7 +61,7 @@ async fn keeps_the_contract_with_a_pool() {
 async fn table_names_are_checked_and_keep_sessions_apart() {
     let Some(url) = shared().await else { return };
     let one = store(&url, "public.select").await;
-    sql::refuses_bad_names(&one, |store, name| store.table(name));
+    sql::refuses_bad_names(&one, PostgresStore::table);
     sql::a_missing_table_is_no_outage(one.clone().table("missing").unwrap()).await;
     sql::tables_are_separate(one, store(&url, "Other_2").await).await;
     // Several instances of an application may start at once.

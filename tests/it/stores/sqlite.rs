@@ -58,7 +58,7 @@ async fn keeps_the_contract_in_memory_on_one_connection() {
 async fn table_names_are_checked_and_keep_sessions_apart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
-    sql::refuses_bad_names(&store, |store, name| store.table(name));
+    sql::refuses_bad_names(&store, SqliteStore::table);
     sql::a_missing_table_is_no_outage(store.clone().table("missing").unwrap()).await;
     let (one, other) = (store.clone().table("main.select").unwrap(), store.table("Other_2").unwrap());
     one.create_schema().await.unwrap();
@@ -234,7 +234,7 @@ async fn sigkill_leaves_every_record_whole() {
     let rounds: u32 = std::env::var("CLOAKROOM_TEST_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.db");
-    let mut saves = 0;
+    let mut most = 0;
     for round in 0..rounds {
         let run = {
             let path = path.clone();
@@ -255,7 +255,7 @@ async fn sigkill_leaves_every_record_whole() {
             );
             let whole = filled(number, found.version).payload.to_bytes().unwrap();
             assert_eq!(found.payload.to_bytes().unwrap(), whole, "round {round}");
-            saves = saves.max(found.version);
+            most = most.max(found.version);
         }
         for number in gone {
             assert!(
@@ -264,7 +264,7 @@ async fn sigkill_leaves_every_record_whole() {
             );
         }
     }
-    assert!(saves > u64::from(rounds), "the writers hardly wrote: {saves} saves in {rounds} rounds");
+    assert!(most > u64::from(rounds), "the writers hardly wrote: {most} saves in {rounds} rounds");
 }
 
 /// Starts the writer, kills it a while after its first save. What it acknowledged: the last versions, and the deleted ones.
