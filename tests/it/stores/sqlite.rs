@@ -231,7 +231,7 @@ async fn writer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_leaves_every_record_whole() {
-    let rounds: u32 = std::env::var("CLOAKROOM_TEST_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
+    let rounds: u32 = std::env::var("CLOAKROOM_TEST_ROUNDS").map_or(200, |rounds| rounds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.db");
     let mut most = 0;
