@@ -69,7 +69,7 @@ pub async fn a_missing_table_is_no_outage(store: impl SessionStore) {
 /// Cancels 200 loads and as many saves, each after another while, from at once to longer than they take.
 pub async fn cancelled_calls_do_no_harm(store: impl SessionStore) {
     const RECORDS: u64 = 8;
-    let mut versions = [1_u64; RECORDS as usize];
+    let mut versions = [1_u64; 8];
     for number in 0..RECORDS {
         assert_eq!(store.create(&record(number, 1), NOW).await.unwrap(), CreateOutcome::Created);
     }

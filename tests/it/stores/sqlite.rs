@@ -204,13 +204,12 @@ async fn writer() {
     for number in 0..WRITERS {
         let store = store.clone();
         tasks.spawn(async move {
-            let mut version = match store.load(filled(number, 1).id, NOW).await.unwrap() {
-                Some(record) => record.version,
-                None => {
-                    assert_eq!(store.create(&filled(number, 1), NOW).await.unwrap(), CreateOutcome::Created);
-                    1
-                }
-            };
+            let stored = store.load(filled(number, 1).id, NOW).await.unwrap();
+            let mut version = stored.map_or(0, |record| record.version);
+            if version == 0 {
+                version = 1;
+                assert_eq!(store.create(&filled(number, 1), NOW).await.unwrap(), CreateOutcome::Created);
+            }
             loop {
                 let saved = store.save(&filled(number, version + 1), version, NOW).await.unwrap();
                 assert_eq!(saved, SaveOutcome::Saved);
