@@ -249,7 +249,7 @@ impl From<StoreError> for SessionError {
 }
 
 /// A configuration that contradicts itself, found when it is given to a
-/// [`SessionLayer`](crate::SessionLayer) or [`SessionManager`](crate::SessionManager).
+/// [`SessionLayer`](crate::SessionLayer), a [`SessionManager`](crate::SessionManager) or a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -306,6 +306,11 @@ pub enum ConfigError {
         /// What it may be.
         range: &'static str,
     },
+    /// A table's name is none that a store would put into a statement.
+    TableName {
+        /// The name as given.
+        name: String,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -339,6 +344,10 @@ impl fmt::Display for ConfigError {
                 "the key for {purpose} is too weak: use at least 32 random bytes from a secret manager or the operating system"
             ),
             Self::Limit { option, range } => write!(f, "{option} has to be {range}"),
+            Self::TableName { name } => write!(
+                f,
+                "{name:?} cannot be a table's name: use letters, digits and underscores, at most 48 of them and no digit first, with the schema and a dot before it if need be"
+            ),
         }
     }
 }

@@ -41,14 +41,19 @@ pub use session::{ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;
+#[cfg(feature = "mysql")]
+pub use store::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
-#[cfg(feature = "pepper")]
-pub use token::Pepper;
-pub use token::{SessionId, Token};
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 #[cfg(feature = "tower-sessions")]
 pub use store::TowerSessionsStore;
 pub use store::{CachedStore, MemoryStore, MigratingStore, NoopStore, SessionStore, TimeoutStore};
 #[cfg(feature = "memcached")]
 pub use store::{MemcachedServer, MemcachedStore};
-pub use token::{Pepper, SessionId, Token};
+#[cfg(feature = "pepper")]
+pub use token::Pepper;
+pub use token::{SessionId, Token};

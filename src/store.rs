@@ -29,14 +29,20 @@ pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::record::{Payload, Record, Version};
 pub use crate::token::SessionId;
+pub use cached::CachedStore;
 #[cfg(feature = "file")]
 pub use file::FileStore;
-pub use cached::CachedStore;
 #[cfg(feature = "memcached")]
 pub use memcached::{MemcachedServer, MemcachedStore};
 pub use memory::MemoryStore;
 pub use migrating::MigratingStore;
 pub use noop::NoopStore;
+#[cfg(feature = "mysql")]
+pub use sql::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteStore;
 pub use timeout::TimeoutStore;
 #[cfg(feature = "tower-sessions")]
 pub use tower_sessions::TowerSessionsStore;

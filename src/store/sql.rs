@@ -1,1 +1,355 @@
+//! Stores in SQL databases: what they share. A [`Dialect`] says where they differ.
 
+mod connections;
+mod dialect;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod table;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sqlx::{SqlSafeStr as _, SqlStr};
+
+use super::{CreateOutcome, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, Version};
+use connections::Connections;
+use dialect::{Dialect, Row, Value};
+use table::{Statements, Table};
+
+#[cfg(feature = "mysql")]
+pub use mysql::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// How often a write is tried that the database itself took back, because of a deadlock or of its isolation level.
+const TRIES: usize = 5;
+
+/// No server takes less in one packet. A smaller payload was not refused for its size.
+const SMALLEST_PACKET: usize = 1 << 20;
+
+/// What a packet has beside the payload and the user, and then some.
+const PACKET_OVERHEAD: usize = 64;
+
+/// A table of sessions and the connections to it.
+struct Sql<DB: Dialect> {
+    connections: Connections<DB>,
+    statements: Arc<Statements>,
+}
+
+impl<DB: Dialect> Clone for Sql<DB> {
+    fn clone(&self) -> Self {
+        Self { connections: self.connections.clone(), statements: self.statements.clone() }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for Sql<DB> {
+    /// Leaves out where the connections go: URLs hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.statements.table, DB::NAME)
+    }
+}
+
+impl<DB: Dialect> Sql<DB> {
+    fn new(connections: Connections<DB>) -> Self {
+        Self { connections, statements: Arc::new(Statements::new::<DB>(Table::default())) }
+    }
+
+    fn set_table(&mut self, table: Table) {
+        self.statements = Arc::new(Statements::new::<DB>(table));
+    }
+
+    fn schema(&self) -> String {
+        self.statements.schema.iter().flat_map(|statement| [statement.as_str(), ";\n"]).collect()
+    }
+
+    async fn create_schema(&self) -> Result<(), StoreError> {
+        for statement in &self.statements.schema {
+            // Of two that create the same table at the same time, one may be told that it exists all the same.
+            let mut tries = TRIES;
+            while let Err(error) = self.run(statement, &[]).await {
+                tries -= 1;
+                if tries == 0 || !connections::is_duplicate::<DB>(&error) {
+                    return Err(connections::store_error::<DB>(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A write, as one statement: how many rows it met.
+    async fn run(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
+        let mut tries = TRIES;
+        loop {
+            let mut lease = self.connections.writes.lease().await?;
+            let result = DB::execute(lease.connection(), statement.clone(), values).await;
+            tries -= 1;
+            match lease.settle(result) {
+                Err(error) if tries > 0 && connections::was_taken_back::<DB>(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn write(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        self.run(statement, values).await.map_err(connections::store_error::<DB>)
+    }
+
+    /// A write of a payload, which may be too large. A duplicate counts as no row.
+    async fn write_payload(&self, statement: &SqlStr, values: &[Value<'_>], size: usize) -> Result<u64, StoreError> {
+        let error = match self.run(statement, values).await {
+            Ok(rows) => return Ok(rows),
+            Err(error) if connections::is_duplicate::<DB>(&error) => return Ok(0),
+            Err(error) => error,
+        };
+        if size >= SMALLEST_PACKET
+            && connections::may_be_size::<DB>(&error)
+            && let Ok(Some(limit)) = self.packet_limit().await
+            && size + PACKET_OVERHEAD > limit
+        {
+            return Err(StoreError::too_large(size, limit));
+        }
+        Err(connections::store_error::<DB>(error))
+    }
+
+    async fn packet_limit(&self) -> Result<Option<usize>, sqlx::Error> {
+        let mut lease = self.connections.writes.fresh_lease().await?;
+        let result = DB::packet_limit(lease.connection()).await;
+        lease.settle(result)
+    }
+
+    /// Reading can be done twice. A held connection that turns out to be dead costs no more than that.
+    async fn read(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Record>, StoreError> {
+        let mut lease = self.connections.reads.lease().await.map_err(connections::store_error::<DB>)?;
+        loop {
+            let may_be_stale = lease.is_reused();
+            let result = DB::fetch(lease.connection(), statement.clone(), values).await;
+            match lease.settle(result) {
+                Ok(rows) => return rows.into_iter().map(Row::into_record).collect(),
+                Err(error) if may_be_stale && connections::is_lost::<DB>(&error) => {
+                    lease = self.connections.reads.fresh_lease().await.map_err(connections::store_error::<DB>)?;
+                }
+                Err(error) => return Err(connections::store_error::<DB>(error)),
+            }
+        }
+    }
+
+    async fn create(&self, record: &Record) -> Result<CreateOutcome, StoreError> {
+        let payload = record.payload.to_bytes()?;
+        let values = [
+            Value::Bytes(record.id.as_bytes()),
+            Value::Int(bigint(record.version)?),
+            user_value::<DB>(record)?,
+            Value::Int(record.expires_at.as_millis()),
+            Value::Bytes(&payload),
+        ];
+        match self.write_payload(&self.statements.create, &values, payload.len()).await? {
+            0 => Ok(CreateOutcome::Exists),
+            _ => Ok(CreateOutcome::Created),
+        }
+    }
+
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let values = [Value::Bytes(id.as_bytes()), Value::Int(now.as_millis())];
+        Ok(self.read(&self.statements.load, &values).await?.pop())
+    }
+
+    async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
+        let payload = record.payload.to_bytes()?;
+        let values = [
+            Value::Int(bigint(record.version)?),
+            user_value::<DB>(record)?,
+            Value::Int(record.expires_at.as_millis()),
+            Value::Bytes(&payload),
+            Value::Bytes(record.id.as_bytes()),
+            Value::Int(bigint(expected)?),
+            Value::Int(now.as_millis()),
+        ];
+        let rows = self.write_payload(&self.statements.save, &values, payload.len()).await?;
+        self.outcome(rows, record.id, now).await
+    }
+
+    async fn touch(
+        &self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let values = [
+            Value::Int(expires_at.as_millis()),
+            Value::Bytes(id.as_bytes()),
+            Value::Int(bigint(expected)?),
+            Value::Int(now.as_millis()),
+        ];
+        let rows = self.write(&self.statements.touch, &values).await?;
+        self.outcome(rows, id, now).await
+    }
+
+    /// Why a write met no row. The only case in which an operation takes a second statement.
+    async fn outcome(&self, rows: u64, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
+        if rows > 0 {
+            return Ok(SaveOutcome::Saved);
+        }
+        // A live record that cannot be read has another version for certain: this one did not meet it.
+        match self.load(id, now).await {
+            Ok(None) => Ok(SaveOutcome::Gone),
+            Ok(Some(_)) => Ok(SaveOutcome::Conflict),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(SaveOutcome::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        let values = [Value::Bytes(id.as_bytes())];
+        let mut result = self.run(&self.statements.delete, &values).await;
+        // A logout has to work on a full disk too.
+        if let (Err(error), Some(make_room)) = (&result, DB::MAKE_ROOM)
+            && connections::is_disk_full::<DB>(error)
+        {
+            let made_room = self.run(&make_room.into_sql_str(), &[]).await;
+            result = made_room.and(self.run(&self.statements.delete, &values).await);
+        }
+        result.map(drop).map_err(connections::store_error::<DB>)
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = [Value::Int(now.as_millis()), Value::Int(limit)];
+        let rows = self.write(&self.statements.delete_expired, &values).await?;
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+
+    async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+        let values = [Value::User(Some(user)), Value::Int(now.as_millis())];
+        self.read(&self.statements.records_of, &values).await
+    }
+}
+
+fn bigint(version: Version) -> Result<i64, StoreError> {
+    i64::try_from(version).map_err(StoreError::other)
+}
+
+fn user_value<DB: Dialect>(record: &Record) -> Result<Value<'_>, StoreError> {
+    let user = record.user.as_deref();
+    match user {
+        // A database that is not strict would cut it off, and one user would be another.
+        Some(user) if user.len() > DB::USER_BYTES => {
+            Err(StoreError::other(format!("the user's id has more than {} bytes", DB::USER_BYTES)))
+        }
+        user => Ok(Value::User(user)),
+    }
+}
+
+impl Row {
+    fn into_record(self) -> Result<Record, StoreError> {
+        Ok(Record {
+            id: SessionId::from_bytes(
+                <[u8; 16]>::try_from(self.id).map_err(|_| StoreError::corrupt("an id that has not 16 bytes"))?,
+            ),
+            version: Version::try_from(self.version).map_err(StoreError::corrupt)?,
+            user: match self.user {
+                Some(user) => Some(String::from_utf8(user).map_err(StoreError::corrupt)?.into()),
+                None => None,
+            },
+            expires_at: Timestamp::from_millis(self.expires_at),
+            payload: Payload::from_bytes(self.payload),
+        })
+    }
+}
+
+/// What all stores in SQL databases can do, on a struct around [`Sql`].
+macro_rules! sql_store {
+    ($store:ident) => {
+        impl $store {
+            /// Keeps the sessions in this table instead of `cloakroom_sessions`, or in one of another schema
+            /// (`schema.table`).
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError::TableName`] if the name, or the schema's, has other characters than ASCII letters, digits and
+            /// underscores, begins with a digit, or has more than 48 of them.
+            pub fn table(mut self, name: &str) -> Result<Self, ConfigError> {
+                self.0.set_table(Table::parse(name)?);
+                Ok(self)
+            }
+
+            /// The statements of [`create_schema`](Self::create_schema), for migrations of your own.
+            pub fn schema(&self) -> String {
+                self.0.schema()
+            }
+
+            /// Creates the table and its indices unless they exist.
+            ///
+            /// # Errors
+            ///
+            /// If the database is not reachable, or does not let this user create tables.
+            pub async fn create_schema(&self) -> Result<(), StoreError> {
+                self.0.create_schema().await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl SessionStore for $store {
+            async fn create(&self, record: &Record, _now: Timestamp) -> Result<CreateOutcome, StoreError> {
+                self.0.create(record).await
+            }
+
+            async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+                self.0.load(id, now).await
+            }
+
+            async fn save(
+                &self,
+                record: &Record,
+                expected: Version,
+                now: Timestamp,
+            ) -> Result<SaveOutcome, StoreError> {
+                self.0.save(record, expected, now).await
+            }
+
+            async fn touch(
+                &self,
+                id: SessionId,
+                expected: Version,
+                expires_at: Timestamp,
+                now: Timestamp,
+            ) -> Result<SaveOutcome, StoreError> {
+                self.0.touch(id, expected, expires_at, now).await
+            }
+
+            async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+                self.0.delete(id).await
+            }
+
+            async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+                self.0.delete_expired(now, limit).await
+            }
+
+            fn user_index(&self) -> Option<&dyn UserIndex> {
+                Some(self)
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl UserIndex for $store {
+            async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+                self.0.records_of(user, now).await
+            }
+        }
+
+        impl fmt::Debug for $store {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($store)).field(&self.0).finish()
+            }
+        }
+    };
+}
+use sql_store;

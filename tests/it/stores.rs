@@ -11,6 +11,7 @@ mod redis;
 mod redis_cluster;
 mod redis_sentinel;
 mod slow_index;
+mod sql;
 mod sqlite;
 mod timeout;
 mod tower_sessions;
