@@ -55,9 +55,9 @@ const UNFINISHED_MAX: usize = 10_000;
 /// - A process that still uses the old store alone does not see what was moved or is new: to it those visitors are not
 ///   logged in. Switch all processes over at once.
 /// - If a process dies between the copy and the deletion in the old store, the old copy stays there until its own expiry.
-/// Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
-/// store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a
-/// session whose expiry was moved to an earlier time.
+///   Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
+///   store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a
+///   session whose expiry was moved to an earlier time.
 /// - A new store that may evict sessions, such as Memcached, may evict tombstones as well.
 ///
 /// # Example: from one store to another

@@ -34,11 +34,18 @@ impl Entry {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket(u64);
 
+impl Ticket {
+    /// Good for nothing.
+    const VOID: Self = Self(u64::MAX);
+}
+
 #[derive(Default)]
 struct Shard {
     entries: HashMap<SessionId, Entry>,
     /// Counts the ends of writes.
     writes: u64,
+    /// How many writes are under way.
+    under_way: usize,
     /// With this many entries it is time to look for those that are over.
     crowded: usize,
 }
@@ -90,8 +97,10 @@ impl Trust {
 
     /// From here on the front's record is not believed, and nothing that is read before the end of the write will be.
     pub(super) fn begin_write(&self, id: SessionId) -> Write<'_> {
-        self.shard(id).entries.remove(&id);
-        Write { trust: self, id }
+        let mut shard = self.shard(id);
+        shard.entries.remove(&id);
+        shard.under_way += 1;
+        Write { trust: self, id, began_at: shard.writes }
     }
 }
 
@@ -99,21 +108,25 @@ impl Trust {
 pub(super) struct Write<'a> {
     trust: &'a Trust,
     id: SessionId,
+    began_at: u64,
 }
 
 impl Write<'_> {
     /// The back has answered. The ticket is for what was written.
     pub(super) fn end(self) -> Ticket {
-        let writes = self.bump();
+        let ticket = self.bump();
         std::mem::forget(self);
-        Ticket(writes)
+        ticket
     }
 
-    fn bump(&self) -> u64 {
+    fn bump(&self) -> Ticket {
         let mut shard = self.trust.shard(self.id);
         shard.entries.remove(&self.id);
+        // Of writes that overlap, the one that ends here last need not be the one that the back has done last.
+        let alone = shard.writes == self.began_at && shard.under_way == 1;
         shard.writes += 1;
-        shard.writes
+        shard.under_way -= 1;
+        if alone { Ticket(shard.writes) } else { Ticket::VOID }
     }
 }
 

@@ -199,6 +199,25 @@ async fn a_write_that_is_cut_short_leaves_nothing_outdated() {
     assert_eq!(version(&store, at(1)).await, None);
 }
 
+/// The back had done one save, then another, and the answer to the first came last. The cache took the first for the newest,
+/// and served it for the whole staleness.
+#[tokio::test]
+async fn of_two_saves_whose_answers_cross_neither_is_taken_for_the_newest() {
+    let back = FaultStore::new(MemoryStore::new());
+    let store = CachedStore::new(MemoryStore::new(), back.clone(), STALENESS);
+    assert_eq!(store.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    back.once(Operation::Save, Fault::Yield(1));
+    let (earlier, later) = (second(), Record { version: 3, ..second() });
+    let mut first = store.save(&earlier, 1, at(1));
+    // Once to where it gives way, once to where it has saved and gives way again.
+    for _ in 0..2 {
+        assert!(futures_now(first.as_mut()).is_none());
+    }
+    assert_eq!(store.save(&later, 2, at(1)).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(first.await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(version(&store, at(1)).await, Some(3));
+}
+
 fn futures_now<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.poll(&mut context) {

@@ -47,7 +47,7 @@ async fn pool(url: &str) -> MySqlPool {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let Some(url) = shared().await else { return };
-    conformance::check_with(sql::settings(), async || store(&url, "contract").await).await;
+    conformance::check(async || store(&url, "contract").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,10 +55,7 @@ async fn keeps_the_contract_with_a_pool() {
     let Some(url) = shared().await else { return };
     store(&url, "sessions.contract_pool").await;
     let pool = pool(&url).await;
-    conformance::check_with(sql::settings(), async || {
-        MysqlStore::with_pool(pool.clone()).table("contract_pool").unwrap()
-    })
-    .await;
+    conformance::check(async || MysqlStore::with_pool(pool.clone()).table("contract_pool").unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

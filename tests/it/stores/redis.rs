@@ -7,8 +7,7 @@ use cloakroom::redis::{Client, cmd};
 use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, SessionStore, StoreErrorKind, Timestamp};
 use cloakroom::testing::TestClock;
 use cloakroom::testing::conformance::{self, Settings};
-use cloakroom::{Limits, RedisStore, Session, SessionId, SessionManager, Token, TokenChange};
-use tokio::task::JoinSet;
+use cloakroom::{RedisStore, Session, SessionId, SessionManager, Token, TokenChange};
 
 use crate::support::load::{Stopwatch, write_during};
 use crate::support::manager;
@@ -20,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn settings() -> Settings {
-    Settings::default().cleans_up_by_itself().concurrent_savers(100)
+    Settings::default().cleans_up_by_itself()
 }
 
 fn record(id: u8, user: Option<&str>) -> Record {
@@ -55,26 +54,6 @@ async fn create(store: &impl SessionStore, record: Record) -> Record {
 async fn keeps_the_contract() {
     let Some(server) = single("") else { return };
     conformance::check_with(settings(), async || patient(&server).await).await;
-}
-
-/// Once, not three times as the contract does it: it takes longer than all the rest.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_requests_at_the_same_time_add_up() {
-    let Some(server) = single("") else { return };
-    let limits = Limits::default().operation_timeout(PATIENCE).commit_timeout(10 * PATIENCE);
-    let manager = SessionManager::new(patient(&server).await).limits(limits).unwrap();
-    let token = new_session(&manager).await;
-    let mut requests = JoinSet::new();
-    for _ in 0..1_000 {
-        let (manager, token) = (manager.clone(), token.clone());
-        requests.spawn(async move {
-            let session = open(&manager, &token).await;
-            session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1).unwrap();
-            manager.commit(&session).await.unwrap();
-        });
-    }
-    requests.join_all().await;
-    assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1_001));
 }
 
 #[tokio::test(flavor = "multi_thread")]

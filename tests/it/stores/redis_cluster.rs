@@ -10,7 +10,7 @@ use crate::support::redis::{self, Cluster};
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let Some(cluster) = Cluster::start() else { return };
-    let settings = Settings::default().cleans_up_by_itself().concurrent_savers(100);
+    let settings = Settings::default().cleans_up_by_itself();
     conformance::check_with(settings, async || RedisStore::connect_cluster(cluster.urls()).await.unwrap()).await;
     for node in &cluster.nodes {
         // Keys are spread, or the test has tested one node.

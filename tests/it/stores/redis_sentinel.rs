@@ -15,7 +15,7 @@ async fn connect(guarded: &Guarded) -> RedisStore<SentinelConnection> {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let Some(guarded) = Guarded::start("") else { return };
-    let settings = Settings::default().cleans_up_by_itself().concurrent_savers(100);
+    let settings = Settings::default().cleans_up_by_itself();
     conformance::check_with(settings, async || connect(&guarded).await).await;
 }
 

@@ -5,18 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, SessionId, StoreErrorKind, Timestamp};
-use cloakroom::testing::conformance::Settings;
 use cloakroom::{ConfigError, ErrorKind, SessionManager, SessionStatus, SessionStore, Token, TokenChange};
 
 use crate::support::server::Server;
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
-
-/// The suite with 100 concurrent savers of one session. 1,000 take minutes in a debug build: `CLOAKROOM_TEST_SAVERS=1000`.
-pub fn settings() -> Settings {
-    let savers = std::env::var("CLOAKROOM_TEST_SAVERS").map_or(100, |savers| savers.parse().unwrap());
-    Settings::default().concurrent_savers(savers)
-}
 
 /// What nobody may get into a statement.
 pub const BAD_NAMES: &[&str] =

@@ -27,14 +27,14 @@ async fn pool(path: &Path) -> SqlitePool {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::check_with(sql::settings(), async || open(&folder).await).await;
+    conformance::check(async || open(&folder).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_with_a_pool() {
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(&folder.path().join("sessions.db")).await;
-    conformance::check_with(sql::settings(), async || {
+    conformance::check(async || {
         let store = SqliteStore::with_pool(pool.clone());
         store.create_schema().await.unwrap();
         store
@@ -46,7 +46,7 @@ async fn keeps_the_contract_with_a_pool() {
 async fn keeps_the_contract_in_memory_on_one_connection() {
     let options = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     let pool = options.connect("sqlite::memory:").await.unwrap();
-    conformance::check_with(sql::settings(), async || {
+    conformance::check(async || {
         let store = SqliteStore::with_pool(pool.clone());
         store.create_schema().await.unwrap();
         store

@@ -57,8 +57,7 @@ impl SessionStore for ForeignStore {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_within_a_process() {
-    // Savers that wait in line learn one after the other that they have lost: with 1,000 of them that takes minutes.
-    let settings = conformance::Settings::default().cleans_up_by_itself().concurrent_savers(200);
+    let settings = conformance::Settings::default().cleans_up_by_itself();
     conformance::check_with(settings, async || TowerSessionsStore::new(ForeignStore::default())).await;
 }
 
