@@ -79,6 +79,8 @@ pub struct MysqlStore(Sql<MySql>);
 impl MysqlStore {
     /// Connects to `mysql://user:password@host:port/database`, with at most eight connections of the store's own.
     ///
+    /// Over TLS with the feature `sql-rustls` and `?ssl-mode=VERIFY_IDENTITY` in the URL.
+    ///
     /// # Errors
     ///
     /// If the URL cannot be read, or the server cannot be reached within 5 seconds, or refuses.

@@ -81,6 +81,8 @@ pub struct PostgresStore(Sql<Postgres>);
 impl PostgresStore {
     /// Connects to `postgres://user:password@host:port/database`, with at most eight connections of the store's own.
     ///
+    /// Over TLS with the feature `sql-rustls` and `?sslmode=verify-full` in the URL.
+    ///
     /// # Errors
     ///
     /// If the URL cannot be read, or the server cannot be reached within 5 seconds, or refuses.
