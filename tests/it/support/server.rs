@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -118,9 +119,19 @@ pub fn find(program: &str) -> Option<PathBuf> {
     if found.is_none() {
         let missing = format!("skipped: {program} is not installed (scripts/test installs it)");
         assert!(std::env::var_os("CI").is_none(), "{missing}");
-        eprintln!("{missing}");
+        say_once(missing);
     }
     found
+}
+
+/// Prints a line, and prints it once. Past the test harness, which keeps back what tests that pass have printed.
+fn say_once(line: String) {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut said = SAID.lock().unwrap();
+    if !said.contains(&line) {
+        writeln!(std::io::stderr(), "{line}").unwrap();
+        said.push(line);
+    }
 }
 
 /// A port that nobody listens on, and that no other test of this process gets. It is below those that outgoing connections
