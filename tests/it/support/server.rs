@@ -129,7 +129,7 @@ fn say_once(line: String) {
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut said = SAID.lock().unwrap();
     if !said.contains(&line) {
-        writeln!(std::io::stderr(), "{line}").unwrap();
+        std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
         said.push(line);
     }
 }
