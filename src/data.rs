@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 pub use path::Path;
-pub(crate) use path::{OwnedPath, Segments};
+pub(crate) use path::{OwnedPath, RESERVED, Segments};
 
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::Limits;
@@ -76,6 +76,11 @@ impl Data {
         Ok(data)
     }
 
+    /// Reads a value that has to be an object.
+    pub(crate) fn parse_value(text: &str) -> Result<Self, SessionError> {
+        Self::parse(text).map_err(|_| not_an_object())
+    }
+
     /// The whole object as JSON text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -87,7 +92,12 @@ impl Data {
 
     /// The keys of the top level, in the order in which they were first written.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.members.iter().map(|member| unescape(&self.text[member.key()]))
+        self.members().map(|(key, _)| key)
+    }
+
+    /// The members of the top level: key, and raw JSON text.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        self.members.iter().map(|member| (unescape(&self.text[member.key()]), &self.text[member.value()]))
     }
 
     /// The raw JSON text of a member of the top level, whatever dots its name holds.
@@ -103,14 +113,7 @@ impl Data {
         let Some(index) = self.position(&escape(first)) else {
             return segments.check().map(|()| None);
         };
-        let mut value = &self.text[self.members[index].value()];
-        while let Some(segment) = segments.next_checked()? {
-            match member_of(value, segment)? {
-                Some(inner) => value = inner,
-                None => return segments.check().map(|()| None),
-            }
-        }
-        Ok(Some(value))
+        within(&self.text[self.members[index].value()], segments)
     }
 
     /// The raw JSON text at a path that was checked, which may be the path to everything.
@@ -171,6 +174,22 @@ impl Data {
         Ok(removed)
     }
 
+    /// Puts raw JSON text under a name of the top level, whatever its size.
+    pub(crate) fn set_member(&mut self, name: &str, value: &str) {
+        let key = escape(name);
+        match self.position(&key) {
+            Some(index) => self.replace(index, value),
+            None => self.append(&key, value),
+        }
+    }
+
+    /// Takes away a member of the top level.
+    pub(crate) fn remove_member(&mut self, name: &str) {
+        if let Some(index) = self.position(&escape(name)) {
+            self.delete(index);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -180,7 +199,7 @@ impl Data {
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {
-        Self::parse(&self.text[self.members[index].value()]).map_err(|_| not_an_object())
+        Self::parse_value(&self.text[self.members[index].value()])
     }
 
     fn append(&mut self, escaped: &str, value: &str) {
@@ -327,6 +346,18 @@ fn last_of_each<'a>(
         }
     }
     Ok(unique)
+}
+
+/// The raw JSON text at a path below a value.
+pub(crate) fn within<'a>(value: &'a str, path: Segments<'_>) -> Result<Option<&'a str>, SessionError> {
+    let (mut value, mut segments) = (value, path);
+    while let Some(segment) = segments.next_checked()? {
+        match member_of(value, segment)? {
+            Some(inner) => value = inner,
+            None => return segments.check().map(|()| None),
+        }
+    }
+    Ok(Some(value))
 }
 
 /// The raw value of one member of an object that is not indexed.

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod deadline;
+mod key_types;
 mod run_to_end;
 mod turns;
 
@@ -20,6 +21,7 @@ use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
 
 pub(crate) use backoff::jitter;
+pub(crate) use key_types::KeyTypes;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
 pub(crate) use turns::Turns;
 
@@ -47,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) events: Events,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) key_types: Arc<KeyTypes>,
 }
 
 /// One request's part of a session, shared by all handles of that request.
@@ -87,20 +90,39 @@ impl Unit {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
             let _one_at_a_time = self.io.lock().await;
-            loop {
-                let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
-                let work = match next {
-                    Next::Done(change) => return Ok(change),
-                    Next::Work(work) => work,
-                };
-                let was_left_over = work.is_unsure();
-                let change = self.perform(*work, mode).await?;
-                // An earlier commit has come to its end: now it is the turn of this one.
-                if !was_left_over {
-                    return Ok(change);
-                }
+            let Some(failure) = self.failure(mode) else { return self.store(mode).await };
+            // What failed takes the other data with it. A logout counts all the same.
+            if mode != Mode::Save {
+                self.store(Mode::FinalWithoutData).await?;
             }
+            Err(failure)
         })
+    }
+
+    /// A write of this request that has failed unseen, if the commit has to fail by it.
+    fn failure(&self, mode: Mode) -> Option<SessionError> {
+        let mut state = self.state();
+        let failure = state.take_failure().filter(|_| mode != Mode::FinalWithoutData)?;
+        let id = state.present().map(Present::id);
+        drop(state);
+        self.engine.events.commit_failed(id, &failure);
+        Some(failure)
+    }
+
+    async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
+        loop {
+            let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
+            let work = match next {
+                Next::Done(change) => return Ok(change),
+                Next::Work(work) => work,
+            };
+            let was_left_over = work.is_unsure();
+            let change = self.perform(*work, mode).await?;
+            // An earlier commit has come to its end: now it is the turn of this one.
+            if !was_left_over {
+                return Ok(change);
+            }
+        }
     }
 
     /// Learns what others have saved in the meantime.
@@ -114,7 +136,7 @@ impl Unit {
         if let Some(work) = left_over {
             self.perform(*work, Mode::Save).await?;
         }
-        match self.engine.recognize(&token).await? {
+        match self.engine.recognize(&token, self.engine.clock.now()).await? {
             Recognition::Valid(newer) => self.rebase(&newer),
             Recognition::Unreadable(error) => Err(SessionError::new(
                 ErrorKind::Store,
@@ -211,34 +233,34 @@ impl Unit {
 impl Engine {
     /// Finds the session that a request belongs to.
     pub(crate) async fn open(&self, shown: &Shown) -> Result<State, SessionError> {
+        let now = self.clock.now();
         let (first, others) = match shown {
-            Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown))),
-            Shown::Malformed => return Ok(State::new(Err(Absence::Unknown))),
-            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1)),
+            Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown), now)),
+            Shown::Malformed => return Ok(State::new(Err(Absence::Unknown), now)),
+            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1, now)),
             Shown::Tokens(first, others) => (first, others),
         };
         let mut valid: Option<Present> = None;
         let mut absence = Absence::Unknown;
         for token in std::iter::once(first).chain(others) {
-            match self.recognize(token).await? {
+            match self.recognize(token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len())),
+                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len(), now)),
                 Recognition::Valid(present) => valid = Some(present),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 Recognition::Stranger | Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
         }
-        Ok(State::new(valid.ok_or(absence)))
+        Ok(State::new(valid.ok_or(absence), now))
     }
 
-    fn ambiguous(&self, tokens: usize) -> State {
+    fn ambiguous(&self, tokens: usize, now: Timestamp) -> State {
         self.events.emit(&SessionEvent::AmbiguousToken { tokens });
-        State::new(Err(Absence::Ambiguous))
+        State::new(Err(Absence::Ambiguous), now)
     }
 
     /// Loads the record of a token and checks it.
-    async fn recognize(&self, token: &Token) -> Result<Recognition, SessionError> {
-        let now = self.clock.now();
+    async fn recognize(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
         match self.load(token.id(), now).await {
             Ok(record) => self.judge(token, record, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
@@ -314,7 +336,7 @@ impl Engine {
     }
 
     fn first_step(&self, work: &mut Work) -> Result<Rebased, SessionError> {
-        work.first_step(next_write()?, &self.terms, self.clock.now()).map(Rebased::Again)
+        work.first_step(unique_name()?, &self.terms, self.clock.now()).map(Rebased::Again)
     }
 
     /// After a conflict or a failure: what is there now, and what it means.
@@ -402,8 +424,8 @@ impl From<SaveOutcome> for Taken {
     }
 }
 
-/// A name for a commit's writes that no other commit has, in this process or another.
-fn next_write() -> Result<u64, SessionError> {
+/// A name that nothing else has, in this process or another: for a commit's writes, for flash values.
+pub(crate) fn unique_name() -> Result<u64, SessionError> {
     static FIRST: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let first = if let Some(first) = FIRST.get() {

@@ -52,6 +52,10 @@ pub enum ErrorKind {
     Encode,
     /// The stored value is not of the type that was asked for. It stays as it is.
     Decode,
+    /// A counter would go beyond the range of its type. It stays as it is.
+    OutOfRange,
+    /// Two keys have one name and different types. Nothing was read or written.
+    KeyType,
     /// The session was written after its request had been answered.
     Committed,
     /// The session was written after `destroy` in the same request.

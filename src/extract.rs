@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use crate::error::SessionError;
 use crate::http::LazySession;
-use crate::session::{ReadOnlySession, Session};
+use crate::session::{Bag, BagContent, ReadOnlySession, Session};
 use crate::state::SessionStatus;
 
 /// Loads the session. A visitor without one gets an empty session, which is stored if something is written to it.
@@ -43,6 +43,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ReadOnlySession {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
         <Session as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Into::into)
+    }
+}
+
+/// Loads the session, and takes the part of this type from it.
+impl<S: Send + Sync, T: BagContent> FromRequestParts<S> for Bag<T> {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
+        Self::of(&<Session as FromRequestParts<S>>::from_request_parts(parts, state).await?)
     }
 }
 

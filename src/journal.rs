@@ -14,10 +14,39 @@ pub(crate) type Update = dyn Fn(Option<&str>) -> Result<Box<str>, SessionError> 
 #[derive(Clone)]
 pub(crate) enum Change {
     Set(OwnedPath, Box<str>),
+    /// Only if nothing stands there.
+    SetNew(OwnedPath, Box<str>),
     Remove(OwnedPath),
+    /// Only if this text still stands there.
+    RemoveExact(OwnedPath, Box<str>),
     Clear,
     /// The result, and how to get it again from another value.
     Update(OwnedPath, Box<str>, Arc<Update>),
+    Merge(OwnedPath, Arc<Merge>),
+}
+
+/// Changes single fields of an object, and leaves the others as they are.
+pub(crate) struct Merge {
+    /// The fields that have changed, and their new text; `None` for those that are gone.
+    pub(crate) fields: Vec<(Box<str>, Option<Box<str>>)>,
+    /// The object with the changes, for the case that there is none to be changed.
+    pub(crate) whole: Box<str>,
+    /// Whether a text is an object of the right type. Fields of two variants of an enum together may be none.
+    pub(crate) fits: fn(&str) -> bool,
+}
+
+impl Merge {
+    /// The object with the changes; `None` if there is no object to be changed.
+    fn merged(&self, old: Option<&str>) -> Option<Data> {
+        let mut object = Data::parse(old?).ok()?;
+        for (name, value) in &self.fields {
+            match value {
+                Some(value) => object.set_member(name, value),
+                None => object.remove_member(name),
+            }
+        }
+        Some(object)
+    }
 }
 
 impl Change {
@@ -25,7 +54,19 @@ impl Change {
     pub(crate) fn apply(&self, data: &mut Data, limits: &Limits) -> Result<(), SessionError> {
         match self {
             Self::Set(path, value) | Self::Update(path, value, _) => data.set(path.segments(), value, limits),
+            Self::SetNew(path, value) => match data.get(path.segments())? {
+                Some(_) => Ok(()),
+                None => data.set(path.segments(), value, limits),
+            },
             Self::Remove(path) => data.remove(path.segments()).map(drop),
+            Self::RemoveExact(path, text) => match data.get(path.segments())? {
+                Some(found) if *found == **text => data.remove(path.segments()).map(drop),
+                _ => Ok(()),
+            },
+            Self::Merge(path, merge) => {
+                let merged = merge.merged(data.get(path.segments())?);
+                data.set(path.segments(), merged.as_ref().map_or(&merge.whole, Data::as_str), limits)
+            }
             Self::Clear => {
                 data.clear();
                 Ok(())
@@ -40,6 +81,10 @@ impl Change {
                 let value = update(data.get(path.segments())?)?;
                 data.set(path.segments(), &value, limits)
             }
+            Self::Merge(path, merge) => {
+                let merged = merge.merged(data.get(path.segments())?).filter(|merged| (merge.fits)(merged.as_str()));
+                data.set(path.segments(), merged.as_ref().map_or(&merge.whole, Data::as_str), limits)
+            }
             other => other.apply(data, limits),
         }
     }
@@ -47,14 +92,19 @@ impl Change {
     /// Whether it changes what stands at a place.
     fn touches(&self, place: &OwnedPath) -> bool {
         match self {
-            Self::Set(path, _) | Self::Remove(path) | Self::Update(path, ..) => path.overlaps(place),
+            Self::Set(path, _)
+            | Self::SetNew(path, _)
+            | Self::Remove(path)
+            | Self::RemoveExact(path, _)
+            | Self::Update(path, ..) => path.overlaps(place),
+            Self::Merge(path, merge) => merge.fields.iter().any(|(name, _)| path.has_on_the_way(name, place)),
             Self::Clear => true,
         }
     }
 
     /// Whether it does so without regard to what stood there.
     fn overwrites(&self, place: &OwnedPath) -> bool {
-        !matches!(self, Self::Update(..)) && self.touches(place)
+        !matches!(self, Self::Update(..) | Self::SetNew(..) | Self::RemoveExact(..)) && self.touches(place)
     }
 }
 
@@ -63,9 +113,12 @@ impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Set(path, _) => f.debug_tuple("Set").field(path).finish(),
+            Self::SetNew(path, _) => f.debug_tuple("SetNew").field(path).finish(),
             Self::Remove(path) => f.debug_tuple("Remove").field(path).finish(),
+            Self::RemoveExact(path, _) => f.debug_tuple("RemoveExact").field(path).finish(),
             Self::Clear => f.write_str("Clear"),
             Self::Update(path, ..) => f.debug_tuple("Update").field(path).finish(),
+            Self::Merge(path, _) => f.debug_tuple("Merge").field(path).finish(),
         }
     }
 }

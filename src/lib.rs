@@ -36,8 +36,8 @@ pub use http::{
     SessionService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
-pub use policy::{Conflicts, Limits, SessionPolicy};
-pub use session::{ReadOnlySession, Session};
+pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};
+pub use session::{Bag, BagContent, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Engine, InFlight, Shown, Turns};
+use crate::engine::{Engine, InFlight, KeyTypes, Shown, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
@@ -68,6 +68,7 @@ impl SessionManager {
                 events: Events::default(),
                 in_flight: Arc::new(InFlight::default()),
                 turns: Arc::new(Turns::default()),
+                key_types: Arc::new(KeyTypes::default()),
             }),
         }
     }
@@ -139,7 +140,7 @@ impl SessionManager {
 
     /// A new session. It is stored, and gets its token, when it is committed with something in it.
     pub fn create(&self) -> Session {
-        Session::new(self.engine.clone(), State::new(Err(Absence::NothingShown)))
+        Session::new(self.engine.clone(), State::new(Err(Absence::NothingShown), self.engine.clock.now()))
     }
 
     /// The session of a client that shows this token; a new one if the token opens none. What is not a token, or opens

@@ -45,6 +45,20 @@ pub struct SessionPolicy {
     persistent: bool,
     conflicts: Conflicts,
     best_effort: bool,
+    flash_lifetime: FlashLifetime,
+    on_consent: bool,
+}
+
+/// When a flash value goes away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlashLifetime {
+    /// With the request that reads it. Requests that do not, such as a script that polls, leave it for the page that shows
+    /// it.
+    #[default]
+    UntilRead,
+    /// With the next request that opens the session, read or not.
+    NextRequest,
 }
 
 /// What becomes of a write whose key another request changed since this one read it.
@@ -90,6 +104,8 @@ impl SessionPolicy {
             persistent: false,
             conflicts: Conflicts::LastWriteWins,
             best_effort: false,
+            flash_lifetime: FlashLifetime::UntilRead,
+            on_consent: false,
         }
     }
 
@@ -135,6 +151,30 @@ impl SessionPolicy {
     pub const fn best_effort(mut self, best_effort: bool) -> Self {
         self.best_effort = best_effort;
         self
+    }
+
+    /// When flash values go away that are set from now on. See [`Session::flash`](crate::Session::flash).
+    pub const fn flash_lifetime(mut self, lifetime: FlashLifetime) -> Self {
+        self.flash_lifetime = lifetime;
+        self
+    }
+
+    /// Whether a visitor has to agree before there is a session. Off by default.
+    ///
+    /// Until [`Session::consent`](crate::Session::consent) is called, whatever is written to a new session is there for the
+    /// rest of the request and then forgotten: nothing is stored, and no cookie is set. Afterwards the session itself is the
+    /// agreement; [`destroy`](crate::Session::destroy) takes it back.
+    pub const fn on_consent(mut self, wait: bool) -> Self {
+        self.on_consent = wait;
+        self
+    }
+
+    pub(crate) const fn flash_is_for_next_request_only(&self) -> bool {
+        matches!(self.flash_lifetime, FlashLifetime::NextRequest)
+    }
+
+    pub(crate) const fn waits_for_consent(&self) -> bool {
+        self.on_consent
     }
 
     pub(crate) const fn is_best_effort(&self) -> bool {

@@ -2,30 +2,35 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "a path is written in place: `get(\"a.b\")`, not `get(&\"a.b\")`")]
 
-mod expiry;
-mod read_only;
+mod values;
 
-use std::collections::BTreeMap;
+mod bag;
+mod expiry;
+mod flash;
+mod form;
+mod info;
+mod key;
+mod message;
+mod places;
+mod read_only;
+mod typed_bag;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use crate::data::{Path, Segments};
 use crate::engine::{Engine, RunToEnd, Unit};
 use crate::error::{ErrorKind, SessionError};
-use crate::journal::Change;
-use crate::policy::{Limits, SessionPolicy};
-use crate::state::{Mode, SessionStatus, State, TokenChange, View};
+use crate::policy::SessionPolicy;
+use crate::state::{Mode, SessionStatus, State, TokenChange};
 use crate::token::SessionId;
 
+pub use bag::SessionBag;
+pub use info::SessionInfo;
+pub use key::Key;
+pub use message::{Level, Message};
 pub use read_only::ReadOnlySession;
-
-/// How often a value is computed anew that others change meanwhile, before it is taken for a mistake.
-const TRIES: usize = 64;
+pub use typed_bag::{Bag, BagContent};
 
 /// The session of a request.
 ///
@@ -74,138 +79,6 @@ impl Session {
         Self(Unit::new(engine, state))
     }
 
-    /// The value at a path, or `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Decode`] if it is not a `T`; it stays stored. [`ErrorKind::NotAnObject`], [`ErrorKind::InvalidPath`].
-    pub fn get<T: DeserializeOwned>(&self, path: impl Path) -> Result<Option<T>, SessionError> {
-        self.read(Some(path.segments()))?.get(path.segments())?.map(decode).transpose()
-    }
-
-    /// Whether there is a value at a path. A `null` is one.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotAnObject`], [`ErrorKind::InvalidPath`].
-    pub fn contains(&self, path: impl Path) -> Result<bool, SessionError> {
-        Ok(self.read(Some(path.segments()))?.get(path.segments())?.is_some())
-    }
-
-    /// Puts a value at a path. Objects on the way there are made if they are missing.
-    ///
-    /// If another request writes the same path at the same time, the later commit stands.
-    ///
-    /// ```
-    /// # use cloakroom::{MemoryStore, SessionError, SessionManager};
-    /// # async fn run() -> Result<(), SessionError> {
-    /// # let session = SessionManager::new(MemoryStore::new()).create();
-    /// session.insert("account.current_user_id", 7)?;
-    /// session.insert("account.roles", ["admin", "author"])?;
-    /// # Ok(())
-    /// # }
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of every write, see [above](Self#errors).
-    pub fn insert(&self, path: impl Path, value: impl Serialize) -> Result<(), SessionError> {
-        let change = Change::Set(path.segments().to_owned()?, encode(&value)?);
-        self.0.state().change(change, self.limits())
-    }
-
-    /// Takes away the value at a path. Whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// Those of every write, see [above](Self#errors).
-    pub fn remove(&self, path: impl Path) -> Result<bool, SessionError> {
-        self.0.state().remove(path.segments(), self.limits())
-    }
-
-    /// Takes away the value at a path and returns it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get), in which case the value stays, and those of every write, see [above](Self#errors).
-    pub fn take<T: DeserializeOwned>(&self, path: impl Path) -> Result<Option<T>, SessionError> {
-        self.with_value(
-            path.segments(),
-            |old| old.map(decode).transpose(),
-            |state, value| {
-                state.remove(path.segments(), self.limits())?;
-                Ok(value)
-            },
-        )
-    }
-
-    /// Makes a new value from the old one, and returns it.
-    ///
-    /// Nothing gets lost: if another request stores the session first, the function is called again with the value that is
-    /// there then. So it should do nothing but compute, and not rely on being called once; it may read the session, and must
-    /// not write to this path. What is returned is the value as of the first call.
-    ///
-    /// ```
-    /// # use cloakroom::{MemoryStore, SessionError, SessionManager};
-    /// # async fn run() -> Result<(), SessionError> {
-    /// # let session = SessionManager::new(MemoryStore::new()).create();
-    /// let visits = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
-    /// assert_eq!(visits, 1);
-    /// # Ok(())
-    /// # }
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run()).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get) and those of every write, see [above](Self#errors).
-    pub fn update<T, F>(&self, path: impl Path, update: F) -> Result<T, SessionError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: Fn(Option<T>) -> T + Send + Sync + 'static,
-    {
-        let owned = path.segments().to_owned()?;
-        let update = Arc::new(update);
-        let compute = |old: Option<&str>| {
-            let new = update(old.map(decode).transpose()?);
-            Ok((encode(&new)?, new))
-        };
-        self.with_value(path.segments(), compute, |state, (text, new)| {
-            let update = update.clone();
-            let again = move |old: Option<&str>| encode(&update(old.map(decode).transpose()?));
-            state.change(Change::Update(owned.clone(), text, Arc::new(again)), self.limits())?;
-            Ok(new)
-        })
-    }
-
-    /// Takes away all data. The session itself stays, and so does who is logged in.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].
-    pub fn clear(&self) -> Result<(), SessionError> {
-        self.0.state().change(Change::Clear, self.limits())
-    }
-
-    /// The keys of the top level, in the order in which they were first written.
-    pub fn keys(&self) -> Vec<String> {
-        let view = self.read(None);
-        view.iter().filter_map(View::data).flat_map(|data| data.keys().map(Into::into)).collect()
-    }
-
-    /// All data, by the keys of the top level.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Decode`] if a stored number or text is beyond what [`Value`] can hold.
-    pub fn all(&self) -> Result<BTreeMap<String, Value>, SessionError> {
-        match self.read(None)?.data() {
-            Some(data) => decode(data.as_str()),
-            None => Ok(BTreeMap::new()),
-        }
-    }
-
     /// Gives the session a new secret when it is committed. Id, data and age stay; the old secret is dead from then on.
     ///
     /// To be called whenever somebody gains rights (ASVS 7.2.4). Requests that are under way with the old secret are
@@ -242,6 +115,37 @@ impl Session {
     /// [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].
     pub fn remember(&self, duration: Duration) -> Result<(), SessionError> {
         self.0.state().remember(duration)
+    }
+
+    /// The visitor has agreed to have a session: from now on it is stored. For policies that wait for that
+    /// ([`SessionPolicy::on_consent`]).
+    ///
+    /// What this request wrote before and writes afterwards is stored. With nothing written an empty session is stored: it
+    /// is how later requests know.
+    ///
+    /// ```
+    /// use cloakroom::{Session, SessionError};
+    ///
+    /// async fn agree(session: Session) -> Result<&'static str, SessionError> {
+    ///     session.consent()?;
+    ///     Ok("thank you")
+    /// }
+    ///
+    /// async fn banner(session: Session) -> &'static str {
+    ///     if session.has_consent() { "" } else { "May we keep your basket?" }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].
+    pub fn consent(&self) -> Result<(), SessionError> {
+        self.0.state().consent()
+    }
+
+    /// Whether the visitor has agreed: there is a session, or [`consent`](Self::consent) was called.
+    pub fn has_consent(&self) -> bool {
+        self.0.state().has_consent()
     }
 
     /// The public id, once the session is stored. It never changes, and it proves nothing: show it in lists of devices, write
@@ -295,43 +199,6 @@ impl Session {
         self.0.reload().await
     }
 
-    /// The data as they are now, to be looked into without the lock: decoding is the application's code.
-    fn read(&self, path: Option<Segments<'_>>) -> Result<View, SessionError> {
-        let mut state = self.0.state();
-        state.note_read(path, &self.0.engine.terms)?;
-        Ok(state.view())
-    }
-
-    /// Computes something from a value without the lock, since the application's code may use the session itself, and applies
-    /// it if the value is still the same.
-    fn with_value<C, T>(
-        &self,
-        path: Segments<'_>,
-        compute: impl Fn(Option<&str>) -> Result<C, SessionError>,
-        apply: impl Fn(&mut State, C) -> Result<T, SessionError>,
-    ) -> Result<T, SessionError> {
-        for _ in 0..TRIES {
-            let view = {
-                let state = self.0.state();
-                state.check_writable()?;
-                state.view()
-            };
-            let old = view.get(path)?;
-            let computed = compute(old)?;
-            let mut state = self.0.state();
-            if state.is_still(path, old) {
-                // A view that is still held would make the change copy the data.
-                drop(view);
-                return apply(&mut state, computed);
-            }
-        }
-        Err(SessionError::new(
-            ErrorKind::Contended,
-            "the value was changed again and again while a new one was made from it, within this one request; \
-             the function of an update must not write to the path that it updates",
-        ))
-    }
-
     pub(crate) fn unit(&self) -> &Arc<Unit> {
         &self.0
     }
@@ -359,10 +226,6 @@ impl Session {
     pub(crate) fn commit(&self, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
         self.0.clone().commit(mode)
     }
-
-    fn limits(&self) -> &Limits {
-        &self.0.engine.terms.limits
-    }
 }
 
 impl fmt::Debug for Session {
@@ -371,36 +234,3 @@ impl fmt::Debug for Session {
         f.debug_struct("Session").field("id", &self.id()).field("status", &self.status()).finish_non_exhaustive()
     }
 }
-
-fn encode<T: Serialize>(value: &T) -> Result<Box<str>, SessionError> {
-    serde_json::to_string(value).map(String::into_boxed_str).map_err(|error| {
-        SessionError::new(
-            ErrorKind::Encode,
-            "the value cannot be written as JSON, and was not stored: keys of maps have to be text or numbers",
-        )
-        .because(error)
-    })
-}
-
-fn decode<T: DeserializeOwned>(text: &str) -> Result<T, SessionError> {
-    serde_json::from_str(text).map_err(|error| {
-        SessionError::new(
-            ErrorKind::Decode,
-            "the stored value is not of the type that was asked for; it was left as it is: \
-             ask for the type under which it was written, or remove it",
-        )
-        .because(DecodeFailure(error.classify(), std::any::type_name::<T>()))
-    })
-}
-
-/// What serde says of a value quotes that value, which may be a secret of the application. So no more than the type is told.
-#[derive(Debug)]
-struct DecodeFailure(serde_json::error::Category, &'static str);
-
-impl fmt::Display for DecodeFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} error, reading a {}", self.0, self.1)
-    }
-}
-
-impl std::error::Error for DecodeFailure {}

@@ -2,6 +2,7 @@
 //!
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
+mod flash;
 mod reads;
 mod recognition;
 mod work;
@@ -17,6 +18,8 @@ use crate::policy::{COOKIE_LIFETIME_MAX, Limits};
 use crate::record::Decoded;
 use crate::token::Token;
 
+use flash::Flash;
+pub(crate) use flash::{FlashGroup, entry as flash_entry};
 use reads::Reads;
 pub(crate) use recognition::{Absence, Present, Recognition, Terms};
 pub(crate) use work::{Rebased, Step, Stored, Work};
@@ -50,9 +53,12 @@ pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
     pub(crate) rotate: bool,
     pub(crate) remember: Option<Duration>,
+    /// The visitor has agreed to be given a session.
+    pub(crate) consent: bool,
 }
 
 impl Lifecycle {
+    /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
     pub(crate) fn is_empty(self) -> bool {
         !self.destroy && !self.rotate && self.remember.is_none()
     }
@@ -62,6 +68,7 @@ impl Lifecycle {
             destroy: self.destroy || later.destroy,
             rotate: self.rotate || later.rotate,
             remember: later.remember.or(self.remember),
+            consent: self.consent || later.consent,
         }
     }
 }
@@ -103,7 +110,7 @@ pub(crate) struct State {
     status: SessionStatus,
     /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
     ended: bool,
-    closed: bool,
+    closed: Option<Closed>,
     /// The client has something to forget when the session ends.
     came_with_a_token: bool,
     /// The data with the journal applied; `None` while nothing was changed.
@@ -115,8 +122,21 @@ pub(crate) struct State {
     unfinished: Option<Box<Work>>,
     /// What the commits of this request have to tell the client.
     token_change: PendingChange,
+    /// `None` as long as there is none, as with most sessions.
+    flash: Option<Box<Flash>>,
+    /// A write that failed when nobody was there to be told: so the commit has to.
+    failure: Option<SessionError>,
+    opened_at: Timestamp,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
+}
+
+/// How a request's part has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    Answered,
+    /// Without an answer: nothing of it counts.
+    Abandoned,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,13 +174,16 @@ impl View {
 }
 
 impl State {
-    pub(crate) fn new(origin: Result<Present, Absence>) -> Self {
+    pub(crate) fn new(origin: Result<Present, Absence>, now: Timestamp) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
             came_with_a_token: matches!(origin, Ok(_) | Err(Absence::Unknown)),
+            flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
+            failure: None,
+            opened_at: now,
             origin,
             ended: false,
-            closed: false,
+            closed: None,
             changed: None,
             journal: Journal::default(),
             reads: Reads::default(),
@@ -173,6 +196,10 @@ impl State {
 
     pub(crate) fn status(&self) -> SessionStatus {
         self.status
+    }
+
+    pub(crate) fn opened_at(&self) -> Timestamp {
+        self.opened_at
     }
 
     pub(crate) fn present(&self) -> Option<&Present> {
@@ -213,7 +240,7 @@ impl State {
         if self.ended {
             return Err(ended());
         }
-        if self.closed {
+        if self.closed.is_some() {
             return Err(SessionError::new(
                 ErrorKind::Committed,
                 "the session was written after its request had been answered, and the change was not kept; \
@@ -270,8 +297,19 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn consent(&mut self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.lifecycle.consent = true;
+        Ok(())
+    }
+
+    /// Whether the visitor has agreed to have a session: there is one, or there will be.
+    pub(crate) fn has_consent(&self) -> bool {
+        self.present().is_some() || self.lifecycle.consent
+    }
+
     pub(crate) fn destroy(&mut self) -> Result<(), SessionError> {
-        if self.closed {
+        if self.closed.is_some() {
             return self.check_writable();
         }
         self.lifecycle.destroy = true;
@@ -282,14 +320,30 @@ impl State {
 
     /// From now on a write is an error.
     pub(crate) fn close(&mut self) {
-        self.closed = true;
+        self.closed.get_or_insert(Closed::Answered);
     }
 
     /// The request ends without an answer: nothing of it counts.
     pub(crate) fn abandon(&mut self) {
-        self.close();
+        self.closed = Some(Closed::Abandoned);
         self.drop_data_changes();
         self.lifecycle = Lifecycle::default();
+    }
+
+    /// A write has failed, and there is nobody to be told: the commit fails by it. Gives the error back if it is too late
+    /// for that; what was to be written to a session that is over has no meaning any more.
+    pub(crate) fn fail(&mut self, error: SessionError) -> Option<SessionError> {
+        match self.closed {
+            Some(Closed::Answered) => return Some(error),
+            Some(Closed::Abandoned) => {}
+            None if self.status == SessionStatus::Destroyed => {}
+            None => self.failure = Some(error),
+        }
+        None
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<SessionError> {
+        self.failure.take()
     }
 
     pub(crate) fn drop_data_changes(&mut self) {
@@ -300,16 +354,23 @@ impl State {
 
     /// Whether a commit would take I/O.
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
-        self.unfinished.is_some() || self.has_something_to_store(mode) || self.due_touch(terms, now).is_some()
+        self.failure.is_some()
+            || self.unfinished.is_some()
+            || self.has_something_to_store(mode, terms)
+            || (mode == Mode::Final && self.spent_flash().next().is_some())
+            || self.due_touch(terms, now).is_some()
     }
 
     /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
         match mode {
-            Mode::Save if self.closed => self.check_writable()?,
+            Mode::Save if self.closed.is_some() => self.check_writable()?,
             Mode::Save => {}
-            Mode::Final => self.close(),
+            Mode::Final => {
+                self.remove_spent_flash(&terms.limits)?;
+                self.close();
+            }
             Mode::FinalWithoutData => {
                 self.close();
                 self.drop_data_changes();
@@ -319,7 +380,7 @@ impl State {
             return Ok(Next::Work(work));
         }
         let touch = self.due_touch(terms, now);
-        if !self.has_something_to_store(mode) && touch.is_none() {
+        if !self.has_something_to_store(mode, terms) && touch.is_none() {
             return Ok(Next::Done(self.token_change(now)));
         }
         Ok(Next::Work(Box::new(Work::new(
@@ -332,12 +393,15 @@ impl State {
         ))))
     }
 
-    fn has_something_to_store(&self, mode: Mode) -> bool {
+    fn has_something_to_store(&self, mode: Mode, terms: &Terms) -> bool {
         let with_data = mode != Mode::FinalWithoutData;
+        let consent = self.lifecycle.consent;
         match &self.origin {
             Ok(_) => (with_data && !self.journal.is_empty()) || !self.lifecycle.is_empty(),
-            // What was written and taken back, or was nothing from the start, needs no session.
-            Err(_) => with_data && self.changed.as_ref().is_some_and(|data| !data.is_empty()),
+            Err(_) if terms.policy.waits_for_consent() && !consent => false,
+            // What was written and taken back, or was nothing from the start, needs no session. That the visitor has agreed
+            // does: the session is how that is known from then on.
+            Err(_) => with_data && (consent || self.changed.as_ref().is_some_and(|data| !data.is_empty())),
         }
     }
 

@@ -58,6 +58,9 @@ impl Path for &[&str] {
     }
 }
 
+/// The member of the top level under which the crate keeps what is its own. Paths of applications have no empty segment.
+pub(crate) const RESERVED: &str = "";
+
 /// The segments of a path that are still ahead.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +85,8 @@ impl<'a> Segments<'a> {
 
     pub(crate) fn next_checked(&mut self) -> Result<Option<&'a str>, SessionError> {
         match self.advance() {
-            Some("") => Err(invalid()),
+            // What is owned was checked before, or is the crate's own.
+            Some("") if !matches!(self.0, Rest::Owned(_)) => Err(invalid()),
             segment => Ok(segment),
         }
     }
@@ -127,6 +131,16 @@ impl<'a> Segments<'a> {
 pub(crate) struct OwnedPath(Box<[Box<str>]>);
 
 impl OwnedPath {
+    /// A place of the crate's own: its first segment is [`RESERVED`], so that no application can name it.
+    pub(crate) fn reserved(segments: &[&str]) -> Self {
+        Self([RESERVED].iter().chain(segments).map(|&segment| segment.into()).collect())
+    }
+
+    /// A place below this one.
+    pub(crate) fn join(&self, below: Segments<'_>) -> Result<Self, SessionError> {
+        Ok(Self(self.0.iter().cloned().chain(below.to_owned()?.0).collect()))
+    }
+
     pub(crate) fn segments(&self) -> Segments<'_> {
         Segments(Rest::Owned(&self.0))
     }
@@ -134,6 +148,11 @@ impl OwnedPath {
     /// Whether one of the two places lies within the other.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(ours, theirs)| ours == theirs)
+    }
+
+    /// Whether a field of the object at this place leads to another place, or lies within it.
+    pub(crate) fn has_on_the_way(&self, field: &str, place: &Self) -> bool {
+        self.overlaps(place) && place.0.get(self.0.len()).is_none_or(|segment| **segment == *field)
     }
 }
 

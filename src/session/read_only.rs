@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Session;
+use super::{Message, Session, SessionInfo};
 use crate::data::Path;
 use crate::error::SessionError;
 use crate::state::SessionStatus;
@@ -13,7 +13,7 @@ use crate::token::SessionId;
 
 /// The session of a request, for handlers that only read it: the compiler sees to it.
 ///
-/// Reading still keeps the session alive, as any use does.
+/// Reading still keeps the session alive, and takes away the [flash values](Session::flash) that were read, as any use does.
 ///
 /// ```
 /// use cloakroom::{ReadOnlySession, SessionError};
@@ -59,6 +59,29 @@ impl ReadOnlySession {
         self.0.all()
     }
 
+    /// The messages for this page. As [`Session::messages`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::messages`].
+    pub fn messages(&self) -> Result<Vec<Message>, SessionError> {
+        self.0.messages()
+    }
+
+    /// What the visitor had written into a field. As [`Session::old`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::old`].
+    pub fn old(&self, field: impl Path) -> Result<Option<String>, SessionError> {
+        self.0.old(field)
+    }
+
+    /// What there is to know about the session. As [`Session::info`].
+    pub fn info(&self) -> SessionInfo {
+        self.0.info()
+    }
+
     /// The public id. As [`Session::id`].
     pub fn id(&self) -> Option<SessionId> {
         self.0.id()
@@ -67,6 +90,12 @@ impl ReadOnlySession {
     /// Whether the session is new or was resumed. As [`Session::status`].
     pub fn status(&self) -> SessionStatus {
         self.0.status()
+    }
+}
+
+impl ReadOnlySession {
+    pub(super) fn inner(&self) -> &Session {
+        &self.0
     }
 }
 

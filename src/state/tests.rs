@@ -50,7 +50,7 @@ fn count(state: &mut State, key: &str, terms: &Terms) {
 }
 
 fn created(terms: &Terms) -> (Record, Token) {
-    let mut state = State::new(Err(Absence::NothingShown));
+    let mut state = State::new(Err(Absence::NothingShown), NOW);
     set(&mut state, "a", "1", terms);
     let mut work = work(&mut state, terms);
     let Step::Create(record) = work.first_step(1, terms, NOW).unwrap() else { panic!("not a create") };
@@ -60,7 +60,7 @@ fn created(terms: &Terms) -> (Record, Token) {
 
 fn resumed(record: &Record, token: &Token, terms: &Terms) -> State {
     match terms.recognize(token, Some(record.clone()), NOW) {
-        Recognition::Valid(present) => State::new(Ok(present)),
+        Recognition::Valid(present) => State::new(Ok(present), NOW),
         _ => panic!("the token does not open the record"),
     }
 }
