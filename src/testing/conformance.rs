@@ -153,6 +153,8 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             users_are_compared_exactly;
         through_sessions:
             concurrent_counts_add_up,
+            two_fields_of_one_bag_both_survive,
+            a_flash_value_is_shown_once,
             a_slow_request_does_not_bring_a_session_back,
             a_swapped_record_is_not_served,
             a_scrambled_record_is_not_served_and_stays;

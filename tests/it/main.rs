@@ -7,21 +7,25 @@
     clippy::similar_names
 )]
 
-mod support;
-
 mod architecture;
+mod bags;
 mod cancellation;
+mod consent;
 mod cookies_read;
 mod cookies_write;
 mod example_visits;
 mod expiry;
 mod extractors;
 mod faults;
+mod flash;
+mod info;
 mod manager;
 mod races;
 mod regressions;
 mod session;
 mod smoke;
 mod stores;
+mod support;
 mod untouched;
 mod user_agent;
+mod values;

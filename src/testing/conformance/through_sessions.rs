@@ -1,13 +1,17 @@
 //! The contract as sessions need it: what this crate promises, on this store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Settings;
 use super::cases::NOW;
 use crate::manager::SessionManager;
 use crate::policy::Limits;
 use crate::record::{Payload, Record};
+use crate::session::{Bag, BagContent, Session};
 use crate::state::{SessionStatus, TokenChange};
 use crate::store::{SaveOutcome, SessionStore};
 use crate::testing::TestClock;
@@ -45,6 +49,58 @@ pub(super) async fn concurrent_counts_add_up(store: Store, settings: Settings) {
     savers.join_all().await;
     let session = manager.open(token.expose().as_bytes()).await.unwrap();
     assert_eq!(session.get("count").unwrap(), Some(settings.concurrent_savers));
+}
+
+/// A bag whose fields are the members of one object.
+#[derive(Default)]
+struct Cart(BTreeMap<String, u32>);
+
+impl BagContent for Cart {
+    const NAME: &'static str = "shop.cart";
+}
+
+impl Serialize for Cart {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(Self)
+    }
+}
+
+pub(super) async fn two_fields_of_one_bag_both_survive(store: Store, _: Settings) {
+    let manager = manager(&store);
+    let token = new_session(&manager).await;
+    let open = async || manager.open(token.expose().as_bytes()).await.unwrap();
+    let (first, second) = (open().await, open().await);
+    let mut carts = (Bag::<Cart>::of(&first).unwrap(), Bag::<Cart>::of(&second).unwrap());
+    carts.0.0.insert("teapot".into(), 1);
+    carts.1.0.insert("kettle".into(), 2);
+    drop(carts);
+    let (one, other) = tokio::join!(manager.commit(&first), manager.commit(&second));
+    one.unwrap();
+    other.unwrap();
+    let cart = Bag::<Cart>::of(&open().await).unwrap();
+    assert_eq!(cart.0, BTreeMap::from([("teapot".into(), 1), ("kettle".into(), 2)]));
+}
+
+pub(super) async fn a_flash_value_is_shown_once(store: Store, _: Settings) {
+    let manager = manager(&store);
+    let token = new_session(&manager).await;
+    let request = async |act: fn(&Session) -> Option<String>| {
+        let session = manager.open(token.expose().as_bytes()).await.unwrap();
+        let shown = act(&session);
+        manager.commit(&session).await.unwrap();
+        shown
+    };
+    request(|session| session.flash("success", "saved").map(|()| None).unwrap()).await;
+    // A script that polls.
+    request(|session| session.increment("polls", 1).map(|_| None).unwrap()).await;
+    assert_eq!(request(|session| session.get("success").unwrap()).await.as_deref(), Some("saved"));
+    assert_eq!(request(|session| session.get("success").unwrap()).await, None);
 }
 
 pub(super) async fn a_slow_request_does_not_bring_a_session_back(store: Store, _: Settings) {
