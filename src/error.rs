@@ -56,6 +56,8 @@ pub enum ErrorKind {
     OutOfRange,
     /// Two keys have one name and different types. Nothing was read or written.
     KeyType,
+    /// A user's name is empty, too long, or has a NUL in it. Nobody was logged in.
+    InvalidUser,
     /// The session was written after its request had been answered.
     Committed,
     /// The session was written after `destroy` in the same request.

@@ -14,7 +14,7 @@ use crate::codec::{Binding, Codec};
 use crate::data::Data;
 use crate::error::StoreError;
 use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
-use crate::token::{SessionId, TokenDigest};
+use crate::token::{Nonce, SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
 
@@ -169,6 +169,14 @@ pub(crate) struct Contents {
 pub(crate) struct Superseded {
     pub(crate) digest: TokenDigest,
     pub(crate) until: Timestamp,
+    pub(crate) grace: Option<Grace>,
+}
+
+/// How long a secret that was replaced still opens the session, and what its successor follows from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grace {
+    pub(crate) nonce: Nonce,
+    pub(crate) until: Timestamp,
 }
 
 impl fmt::Debug for Contents {
@@ -190,10 +198,10 @@ const SUPERSEDED_MAX: usize = 4;
 
 impl Contents {
     /// Remembers a secret that is replaced now, and forgets those whose time is over.
-    pub(crate) fn supersede(&mut self, digest: TokenDigest, now: Timestamp, until: Timestamp) {
+    pub(crate) fn supersede(&mut self, old: Superseded, now: Timestamp) {
         self.superseded.retain(|old| now < old.until);
         self.superseded.truncate(SUPERSEDED_MAX - 1);
-        self.superseded.insert(0, Superseded { digest, until });
+        self.superseded.insert(0, old);
     }
 
     pub(crate) fn binding(&self) -> Binding<'_> {

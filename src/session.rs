@@ -14,6 +14,7 @@ mod message;
 mod places;
 mod read_only;
 mod typed_bag;
+mod user;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::engine::{Engine, RunToEnd, Unit};
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::SessionPolicy;
-use crate::state::{Mode, SessionStatus, State, TokenChange};
+use crate::state::{Mode, Rotation, SessionStatus, State, TokenChange};
 use crate::token::SessionId;
 
 pub use bag::SessionBag;
@@ -90,7 +91,21 @@ impl Session {
     ///
     /// [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].
     pub fn regenerate(&self) -> Result<(), SessionError> {
-        self.0.state().rotate()
+        self.0.state().rotate(Rotation::AtOnce)
+    }
+
+    /// Gives the session a new secret when it is committed, and lets the old one be good for some time yet, so that no
+    /// parallel request and no lost answer logs anybody out. Id, data and age stay.
+    ///
+    /// The new secret follows from the old one: whoever shows the old one during the grace is served, and told the same new
+    /// one again. After the grace it opens nothing any more. Not for logins: somebody who has stolen the old secret
+    /// would follow; there use [`login`](Self::login) or [`regenerate`](Self::regenerate), which outdo this.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].
+    pub fn regenerate_with_grace(&self, grace: Duration) -> Result<(), SessionError> {
+        self.0.state().rotate(Rotation::WithGrace(grace))
     }
 
     /// Ends the session: it is deleted from the store when it is committed, and the client is told to forget its cookie.
@@ -101,7 +116,17 @@ impl Session {
     ///
     /// [`ErrorKind::Committed`].
     pub fn destroy(&self) -> Result<(), SessionError> {
-        self.0.state().destroy()
+        self.0.state().destroy(false)
+    }
+
+    /// Ends the session as [`destroy`](Self::destroy) does, and does not tell the client to forget its cookie in this answer.
+    /// It opens nothing any more; the next request that asks for the session tells the client so.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Committed`].
+    pub fn destroy_keeping_cookie(&self) -> Result<(), SessionError> {
+        self.0.state().destroy(true)
     }
 
     /// Keeps the session for this long from now on, used or not, even if the browser is closed: "remember me".

@@ -47,11 +47,21 @@ pub struct IssuedToken {
     pub lifetime: Option<Duration>,
 }
 
+/// How a session gets a new secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rotation {
+    /// The old one goes on being good for this long.
+    WithGrace(Duration),
+    /// The old one is dead.
+    AtOnce,
+}
+
 /// Changes of the session's life, as opposed to its data.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
-    pub(crate) rotate: bool,
+    pub(crate) rotate: Option<Rotation>,
+    pub(crate) login: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
     /// The visitor has agreed to be given a session.
     pub(crate) consent: bool,
@@ -59,14 +69,15 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
-    pub(crate) fn is_empty(self) -> bool {
-        !self.destroy && !self.rotate && self.remember.is_none()
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.destroy && self.rotate.is_none() && self.login.is_none() && self.remember.is_none()
     }
 
     fn and_then(self, later: Self) -> Self {
         Self {
             destroy: self.destroy || later.destroy,
-            rotate: self.rotate || later.rotate,
+            rotate: self.rotate.max(later.rotate),
+            login: later.login.or(self.login),
             remember: later.remember.or(self.remember),
             consent: self.consent || later.consent,
         }
@@ -113,6 +124,8 @@ pub(crate) struct State {
     closed: Option<Closed>,
     /// The client has something to forget when the session ends.
     came_with_a_token: bool,
+    /// It is not told to, all the same.
+    keeps_cookie: bool,
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
@@ -181,6 +194,11 @@ impl State {
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
             failure: None,
             opened_at: now,
+            token_change: match &origin {
+                Ok(present) if present.reissue => PendingChange::Issue,
+                _ => PendingChange::Keep,
+            },
+            keeps_cookie: false,
             origin,
             ended: false,
             closed: None,
@@ -189,7 +207,6 @@ impl State {
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
-            token_change: PendingChange::Keep,
             revision: 0,
         }
     }
@@ -285,9 +302,24 @@ impl State {
         Ok(there)
     }
 
-    pub(crate) fn rotate(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
         self.check_writable()?;
-        self.lifecycle.rotate = true;
+        self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
+        Ok(())
+    }
+
+    /// Who is logged in, as this request sees it.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        self.lifecycle.login.as_ref().or_else(|| self.present()?.user.as_ref())
+    }
+
+    pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if self.user().is_some_and(|before| *before != user) {
+            self.change(Change::Clear, limits)?;
+        }
+        self.lifecycle.rotate = Some(Rotation::AtOnce);
+        self.lifecycle.login = Some(user);
         Ok(())
     }
 
@@ -308,11 +340,12 @@ impl State {
         self.present().is_some() || self.lifecycle.consent
     }
 
-    pub(crate) fn destroy(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn destroy(&mut self, keeps_cookie: bool) -> Result<(), SessionError> {
         if self.closed.is_some() {
             return self.check_writable();
         }
-        self.lifecycle.destroy = true;
+        self.keeps_cookie = keeps_cookie;
+        self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
         self.status = SessionStatus::Destroyed;
         self.drop_data_changes();
         Ok(())
@@ -398,6 +431,7 @@ impl State {
         let consent = self.lifecycle.consent;
         match &self.origin {
             Ok(_) => (with_data && !self.journal.is_empty()) || !self.lifecycle.is_empty(),
+            Err(_) if self.lifecycle.login.is_some() => true,
             Err(_) if terms.policy.waits_for_consent() && !consent => false,
             // What was written and taken back, or was nothing from the start, needs no session. That the visitor has agreed
             // does: the session is how that is known from then on.
@@ -440,7 +474,8 @@ impl State {
             }
             Stored::Deleted => {
                 // A token that was issued by this very request has not reached the client.
-                self.token_change = if self.came_with_a_token { PendingChange::Remove } else { PendingChange::Keep };
+                let forget = self.came_with_a_token && !self.keeps_cookie;
+                self.token_change = if forget { PendingChange::Remove } else { PendingChange::Keep };
                 self.origin = Err(Absence::NothingShown);
             }
             Stored::Dropped(_) => self.end(),
@@ -457,7 +492,7 @@ impl State {
         let (mut journal, lifecycle) = work.into_changes();
         journal.append(std::mem::take(&mut self.journal));
         self.journal = journal;
-        self.lifecycle = lifecycle.and_then(self.lifecycle);
+        self.lifecycle = lifecycle.and_then(std::mem::take(&mut self.lifecycle));
     }
 
     /// The changes that are not stored yet, to be done again on newer data, and the revision for which that holds.

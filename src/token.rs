@@ -133,6 +133,13 @@ impl Token {
         Ok(Self { id: self.id, secret })
     }
 
+    /// The same id with the secret that follows from this one and a nonce: whoever shows this one can be told the next.
+    pub(crate) fn derived(&self, nonce: &Nonce) -> Self {
+        let bytes = self.bytes();
+        let digest = Sha256::new_with_prefix(b"cloakroom: the secret after this one").chain_update(*bytes);
+        Self { id: self.id, secret: Secret(digest.chain_update(nonce.0).finalize().into()) }
+    }
+
     /// Reads a token. `None` for anything that [`expose`](Self::expose) could not have written: another length, another
     /// alphabet, padding.
     pub fn parse(text: &[u8]) -> Option<Self> {
@@ -183,6 +190,26 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), SessionError> {
         )
         .because(error)
     })
+}
+
+/// What the next secret follows from, beside the one before. No secret itself: without the one before it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nonce([u8; 32]);
+
+impl Nonce {
+    pub(crate) fn generate() -> Result<Self, SessionError> {
+        let mut bytes = [0; 32];
+        fill_random(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    pub(crate) fn to_text(self) -> String {
+        TokenDigest(self.0).to_text()
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        TokenDigest::from_text(text).map(|digest| Self(digest.0))
+    }
 }
 
 /// What a store keeps of a token: enough to recognize it, too little to send it.

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Contents, Superseded};
+use super::{Contents, Grace, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
-use crate::token::{SessionId, TokenDigest};
+use crate::token::{Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
 
@@ -79,14 +79,35 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     }
     member("digest", format_args!("\"{}\"", contents.digest.to_text()));
     if !contents.superseded.is_empty() {
-        let pair = |old: &Superseded| (old.digest.to_text(), old.until.as_millis());
-        let pairs: Vec<_> = contents.superseded.iter().map(pair).collect();
-        member("superseded", format_args!("{}", serde_json::json!(pairs)));
+        let superseded: Vec<_> = contents.superseded.iter().map(entry).collect();
+        member("superseded", format_args!("{}", serde_json::Value::from(superseded)));
     }
     member("write", format_args!("\"{:016x}\"", contents.write));
     member("data", format_args!("{data}"));
     text.push('}');
     text.into_bytes()
+}
+
+/// `[digest, until]`, and of one in grace `[digest, until, nonce, until when in grace]`.
+fn entry(old: &Superseded) -> serde_json::Value {
+    let (digest, until) = (old.digest.to_text(), old.until.as_millis());
+    match old.grace {
+        None => serde_json::json!([digest, until]),
+        Some(grace) => serde_json::json!([digest, until, grace.nonce.to_text(), grace.until.as_millis()]),
+    }
+}
+
+fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
+    let time = |value: &serde_json::Value| value.as_i64().map(Timestamp::from_millis);
+    let [digest, until, grace @ ..] = entry else { return None };
+    Some(Superseded {
+        digest: TokenDigest::from_text(digest.as_str()?)?,
+        until: time(until)?,
+        grace: match grace {
+            [nonce, until, ..] => Some(Grace { nonce: Nonce::from_text(nonce.as_str()?)?, until: time(until)? }),
+            _ => None,
+        },
+    })
 }
 
 pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
@@ -98,10 +119,10 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         _ => return Err(DecodeError::Member("v")),
     }
     let digest = |text: &str| TokenDigest::from_text(text).ok_or(DecodeError::Member("digest"));
-    let superseded = members.find::<Vec<(String, i64)>>("superseded")?.unwrap_or_default();
-    let superseded = superseded
+    let entries = members.find::<Vec<Vec<serde_json::Value>>>("superseded")?.unwrap_or_default();
+    let superseded = entries
         .iter()
-        .map(|(text, until)| Ok(Superseded { digest: digest(text)?, until: Timestamp::from_millis(*until) }))
+        .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
         .collect::<Result<_, _>>()?;
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
@@ -152,7 +173,14 @@ mod tests {
             idle: Some(Duration::from_millis(3)),
             persistent: true,
             digest,
-            superseded: vec![Superseded { digest, until: Timestamp::from_millis(4) }],
+            superseded: vec![
+                Superseded { digest, until: Timestamp::from_millis(4), grace: None },
+                Superseded {
+                    digest,
+                    until: Timestamp::from_millis(5),
+                    grace: Some(Grace { nonce: Nonce::generate().unwrap(), until: Timestamp::from_millis(6) }),
+                },
+            ],
             write: u64::MAX,
             data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
         }
@@ -165,7 +193,11 @@ mod tests {
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
         assert!(again.digest.matches(&contents.digest));
-        assert_eq!(again.superseded[0].until, contents.superseded[0].until);
+        for (again, before) in again.superseded.iter().zip(&contents.superseded) {
+            assert_eq!(again.until, before.until);
+            let grace = |old: &Superseded| old.grace.map(|grace| (grace.nonce, grace.until));
+            assert_eq!(grace(again), grace(before));
+        }
         assert_eq!((again.write, again.data.as_str()), (contents.write, contents.data.as_str()));
         assert!(bytes.len() < again.data.as_str().len() + 2 * OVERHEAD);
     }

@@ -105,7 +105,7 @@ impl Session {
             is_refresh: contents.is_none_or(|contents| contents.idle.is_none()),
             is_persistent: contents.map_or(policy.is_persistent(), |contents| contents.persistent),
             status: state.status(),
-            user: present.and_then(|present| present.user.as_deref().map(Into::into)),
+            user: state.user().map(|user| user.to_string()),
             vars: None,
         }
     }

@@ -59,6 +59,11 @@ impl ReadOnlySession {
         self.0.all()
     }
 
+    /// Who is logged in. As [`Session::user`].
+    pub fn user(&self) -> Option<String> {
+        self.0.user()
+    }
+
     /// The messages for this page. As [`Session::messages`].
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::codec::{Binding, Codec};
 use crate::policy::{Limits, SessionPolicy};
-use crate::record::{DecodeError, Decoded, Record, Version};
+use crate::record::{DecodeError, Decoded, Record, Superseded, Version};
 use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
@@ -30,6 +30,8 @@ pub(crate) struct Present {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
+    /// The client has shown a secret that was replaced, and has to be told the token.
+    pub(crate) reissue: bool,
 }
 
 /// Why a request has no session.
@@ -79,16 +81,25 @@ impl Terms {
         if contents.namespace != self.namespace || now >= contents.deadline {
             return Recognition::Stranger;
         }
-        if !contents.digest.matches(&digest) {
-            let late = contents.superseded.iter().any(|old| now < old.until && old.digest.matches(&digest));
-            return if late { Recognition::Latecomer } else { Recognition::Stranger };
+        let (mut token, mut digest, mut reissue) = (token.clone(), digest, false);
+        // Older secrets than the one in grace have graces of their own, so this ends.
+        while !contents.digest.matches(&digest) {
+            let known = |old: &&Superseded| now < old.until && old.digest.matches(&digest);
+            let Some(old) = contents.superseded.iter().find(known) else {
+                return if reissue { Recognition::Latecomer } else { Recognition::Stranger };
+            };
+            let Some(grace) = old.grace.filter(|grace| now < grace.until) else { return Recognition::Latecomer };
+            token = token.derived(&grace.nonce);
+            digest = self.digester.digest(&token);
+            reissue = true;
         }
         Recognition::Valid(Present {
-            token: token.clone(),
+            token,
             version: record.version,
             user: record.user,
             expires_at: record.expires_at,
             contents,
+            reissue,
         })
     }
 }

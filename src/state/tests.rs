@@ -122,7 +122,7 @@ fn a_conflict_is_solved_on_what_is_there_now() {
 fn changes_have_nowhere_to_go_when_the_session_is_gone_or_its_secret_is_dead() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
-    let (rotated, _) = saved(&record, &token, 2, &terms, |state| state.rotate().unwrap());
+    let (rotated, _) = saved(&record, &token, 2, &terms, |state| state.rotate(Rotation::AtOnce).unwrap());
     let expired = Record { expires_at: NOW, ..record.clone() };
     for (found, reason) in
         [(None, DropReason::Ended), (Some(expired), DropReason::Ended), (Some(rotated), DropReason::SecretReplaced)]
@@ -138,7 +138,7 @@ fn changes_have_nowhere_to_go_when_the_session_is_gone_or_its_secret_is_dead() {
         state.finish(Stored::Dropped(why), &work);
         assert!(matches!(state.token_change(NOW), TokenChange::Keep));
         assert!(state.present().is_none() && state.view().data().is_none());
-        assert_eq!(state.rotate().unwrap_err().kind(), ErrorKind::Ended);
+        assert_eq!(state.rotate(Rotation::AtOnce).unwrap_err().kind(), ErrorKind::Ended);
     }
 }
 
@@ -160,7 +160,7 @@ fn an_own_new_secret_is_recognized_under_what_others_have_saved_since() {
     let (record, token) = created(&terms);
     let mut state = resumed(&record, &token, &terms);
     count(&mut state, "n", &terms);
-    state.rotate().unwrap();
+    state.rotate(Rotation::AtOnce).unwrap();
     let mut work = work(&mut state, &terms);
     let Step::Save { record: own, .. } = work.first_step(3, &terms, NOW).unwrap() else { panic!("not a save") };
     let own_token = work.token.clone().unwrap();
@@ -223,7 +223,7 @@ fn a_failed_commit_gives_its_changes_back() {
     let (record, token) = created(&terms);
     let mut state = resumed(&record, &token, &terms);
     set(&mut state, "b", "1", &terms);
-    state.rotate().unwrap();
+    state.rotate(Rotation::AtOnce).unwrap();
     let Next::Work(failed) = state.begin(Mode::Save, &terms, NOW).unwrap() else { panic!("nothing to do") };
     set(&mut state, "b", "2", &terms);
     state.restore(*failed);
@@ -253,7 +253,7 @@ fn what_is_written_during_a_save_goes_on_top() {
 fn a_latecomer_is_known_for_a_minute() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
-    let (rotated, fresh) = saved(&record, &token, 2, &terms, |state| state.rotate().unwrap());
+    let (rotated, fresh) = saved(&record, &token, 2, &terms, |state| state.rotate(Rotation::AtOnce).unwrap());
     assert!(matches!(terms.recognize(&fresh, Some(rotated.clone()), NOW), Recognition::Valid(_)));
     for (token, after, late) in [(&token, 59, true), (&token, 60, false), (&token.with_new_secret().unwrap(), 0, false)]
     {

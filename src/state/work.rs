@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reads::Reads;
-use super::{Absence, Lifecycle, Present, Recognition, Terms};
+use super::{Absence, Lifecycle, Present, Recognition, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::codec::Binding;
 use crate::data::Data;
@@ -12,8 +12,8 @@ use crate::error::{ErrorKind, SessionError};
 use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
-use crate::record::{Contents, Decoded, Payload, Record, Version};
-use crate::token::{SessionId, Token};
+use crate::record::{Contents, Decoded, Grace, Payload, Record, Superseded, Version};
+use crate::token::{Nonce, SessionId, Token};
 
 /// One call to the store.
 #[derive(Debug)]
@@ -142,7 +142,9 @@ impl Work {
     pub(crate) fn first_step(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         self.write = Some(write);
         let base = match &self.base {
-            Err(Absence::Latecomer) if !self.lifecycle.rotate => return Ok(Step::Drop(DropReason::SecretReplaced)),
+            Err(Absence::Latecomer) if self.lifecycle.rotate.is_none() => {
+                return Ok(Step::Drop(DropReason::SecretReplaced));
+            }
             Err(_) => return self.create(terms, now),
             Ok(base) => base.clone(),
         };
@@ -247,24 +249,26 @@ impl Work {
         };
         self.remember(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
-        let record = self.prepare(token, 1, None, expires_at, contents, terms, (true, false));
+        let user = self.lifecycle.login.clone();
+        let record = self.prepare(token, 1, user, expires_at, contents, terms, (true, false));
         Ok(Step::Create(record))
     }
 
     fn save(&mut self, base: &Present, data: Data, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         let write = self.write.unwrap_or_default();
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
-        let mut token = base.token.clone();
-        if self.lifecycle.rotate {
-            token = match &self.token {
-                Some(token) => token.clone(),
-                None => self.token.insert(base.token.with_new_secret()?).clone(),
-            };
-            contents.supersede(base.contents.digest, now, now.saturating_add(LATECOMERS));
-            contents.digest = terms.digester.digest(&token);
+        let user = self.lifecycle.login.clone().or_else(|| base.user.clone());
+        if self.lifecycle.login.is_some() {
+            contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
+            contents.idle = None;
+            contents.persistent = terms.policy.is_persistent();
         }
+        let token = match self.lifecycle.rotate {
+            Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
+            None => base.token.clone(),
+        };
         self.remember(&mut contents, now);
-        let issue = self.lifecycle.rotate || self.lifecycle.remember.is_some();
+        let issue = base.reissue || self.lifecycle.rotate.is_some() || self.lifecycle.remember.is_some();
         // A cookie that says when it ends moves together with the record, and only when that is due.
         let expires_at = if contents.persistent && !issue {
             base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)
@@ -273,8 +277,35 @@ impl Work {
         };
         let refresh = contents.persistent && expires_at != base.expires_at;
         let version = base.version + 1;
-        let record = self.prepare(token, version, base.user.clone(), expires_at, contents, terms, (issue, refresh));
+        let record = self.prepare(token, version, user, expires_at, contents, terms, (issue, refresh));
         Ok(Step::Save { record, expected: base.version })
+    }
+
+    /// The token that replaces the one of `base`.
+    fn rotate(
+        &mut self,
+        rotation: Rotation,
+        base: &Present,
+        contents: &mut Contents,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Token, SessionError> {
+        let mut until = now.saturating_add(LATECOMERS);
+        let mut grace = None;
+        let token = match (rotation, &self.token) {
+            (Rotation::AtOnce, Some(token)) => token.clone(),
+            (Rotation::AtOnce, None) => base.token.with_new_secret()?,
+            (Rotation::WithGrace(duration), _) => {
+                let (nonce, in_grace) = (Nonce::generate()?, now.saturating_add(duration));
+                until = until.max(in_grace);
+                grace = Some(Grace { nonce, until: in_grace });
+                base.token.derived(&nonce)
+            }
+        };
+        contents.supersede(Superseded { digest: base.contents.digest, until, grace }, now);
+        contents.digest = terms.digester.digest(&token);
+        self.token = Some(token.clone());
+        Ok(token)
     }
 
     fn remember(&self, contents: &mut Contents, now: Timestamp) {
@@ -301,7 +332,7 @@ impl Work {
         let contents = Decoded::new(contents, terms.codec.clone());
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user: user.clone(), expires_at, payload };
-        let present = Present { token, version, user, expires_at, contents };
+        let present = Present { token, version, user, expires_at, contents, reissue: false };
         self.outcome = Some(Stored::Saved { present, issue, refresh });
         record
     }

@@ -19,6 +19,7 @@ mod extractors;
 mod faults;
 mod flash;
 mod info;
+mod login;
 mod manager;
 mod races;
 mod regressions;

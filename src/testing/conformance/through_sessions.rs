@@ -80,9 +80,8 @@ pub(super) async fn two_fields_of_one_bag_both_survive(store: Store, _: Settings
     carts.0.0.insert("teapot".into(), 1);
     carts.1.0.insert("kettle".into(), 2);
     drop(carts);
-    let (one, other) = tokio::join!(manager.commit(&first), manager.commit(&second));
-    one.unwrap();
-    other.unwrap();
+    manager.commit(&first).await.unwrap();
+    manager.commit(&second).await.unwrap();
     let cart = Bag::<Cart>::of(&open().await).unwrap();
     assert_eq!(cart.0, BTreeMap::from([("teapot".into(), 1), ("kettle".into(), 2)]));
 }
