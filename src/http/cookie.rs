@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use ::cookie::SameSite;
 
 use crate::error::ConfigError;
+use crate::record::is_token_byte;
 
 /// RFC 6265bis section 5.6: browsers ignore attributes that are longer, in bytes.
 const ATTRIBUTE_MAX: usize = 1024;
@@ -173,8 +174,7 @@ impl SessionCookie {
 
     /// RFC 6265bis section 4.1.1: a name is a token, an attribute's value has neither controls nor semicolons.
     fn check_characters(&self) -> Result<(), ConfigError> {
-        let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
-        if self.base_name.is_empty() || !self.name.bytes().all(is_token) {
+        if self.base_name.is_empty() || !self.name.bytes().all(is_token_byte) {
             return Err(ConfigError::CookieName { name: self.name.clone() });
         }
         let label_ok = |label: &str| {
