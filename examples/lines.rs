@@ -82,8 +82,13 @@ async fn answer(sessions: &SessionManager, token: &mut Option<String>, line: &st
     };
     let said = match command {
         "add" => {
-            let add = |list: Option<Vec<String>>| [list.unwrap_or_default(), vec![rest.to_owned()]].concat();
-            format!("{} on the list", session.update("list", add)?.len())
+            let item = rest.to_owned();
+            let list = session.update("list", move |list: Option<Vec<String>>| {
+                let mut list = list.unwrap_or_default();
+                list.push(item.clone());
+                list
+            })?;
+            format!("{} on the list", list.len())
         }
         "list" => session.get::<Vec<String>>("list")?.unwrap_or_default().join(", "),
         "resume" if session.status() == SessionStatus::Resumed => "welcome back".to_owned(),

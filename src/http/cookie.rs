@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use ::cookie::SameSite;
 
 use crate::error::ConfigError;
-use crate::record::is_token_byte;
+use crate::record::{Name, is_token_byte};
 
 /// RFC 6265bis section 5.6: browsers ignore attributes that are longer, in bytes.
 const ATTRIBUTE_MAX: usize = 1024;
@@ -74,7 +74,7 @@ pub enum CookiePrefix {
 impl Default for SessionCookie {
     /// `__Host-id`.
     fn default() -> Self {
-        Self { name: "__Host-id".into(), ..Self::new("id") }
+        Self::of_session(Name::DEFAULT)
     }
 }
 
@@ -139,13 +139,21 @@ impl SessionCookie {
         self
     }
 
+    /// The cookie of a session that is given none. A session's name can be a cookie's, and the other options fit each other:
+    /// there is nothing to check.
+    pub(super) fn of_session(name: &str) -> Self {
+        let mut cookie = Self::new(name.to_owned());
+        cookie.name = cookie.prefixed_name();
+        cookie
+    }
+
     /// The name with its prefix.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
-        self.name = format!("{}{}", self.prefix_text(), self.base_name);
+        self.name = self.prefixed_name();
         self.check_characters()?;
         self.check_prefix()?;
         if !self.secure {
@@ -157,6 +165,10 @@ impl SessionCookie {
             }
         }
         self.check_size()
+    }
+
+    fn prefixed_name(&self) -> String {
+        format!("{}{}", self.prefix_text(), self.base_name)
     }
 
     fn prefix_text(&self) -> &'static str {

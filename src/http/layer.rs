@@ -155,8 +155,7 @@ impl SessionLayer {
     /// Sessions of this manager, which has more options: clock, codec, pepper, name. Options that the layer is given later do
     /// not reach other clones of it.
     pub fn with_manager(manager: SessionManager) -> Self {
-        let mut transport = Transport::from(SessionCookie::new(manager.session_name().to_owned()));
-        transport.prepare().expect("a session's name can be a cookie's name, and the other options are the defaults");
+        let transport = SessionCookie::of_session(manager.session_name()).into();
         let shared = Shared { manager, transport, save_on_server_error: false };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }

@@ -163,8 +163,7 @@ async fn tokens_are_not_exchangeable(store: impl SessionStore + Clone) {
         let mut browser = Browser::new(&app);
         browser.get("/both").await;
         let (usual, admin) = (browser.cookies[N].clone(), browser.cookies[ADMIN].clone());
-        for (cookie, stolen, reading, writing) in
-            [(ADMIN, &usual, "/admin/n", "/admin/add"), (N, &admin, "/n", "/add")]
+        for (cookie, stolen, reading, writing) in [(ADMIN, &usual, "/admin/n", "/admin/add"), (N, &admin, "/n", "/add")]
         {
             let swapped = format!("{cookie}={stolen}");
             store.reset();
@@ -307,7 +306,8 @@ async fn an_untouched_request_costs_no_store_call_and_its_answer_stays_as_it_is(
 /// What an untouched request allocates, in a service with these layers around it.
 fn allocations(layers: usize) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let inner = service_fn(async |_: Request<Body>| Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty())));
+    let inner =
+        service_fn(async |_: Request<Body>| Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty())));
     let mut service = tower::util::BoxService::new(inner);
     for layer in 0..layers {
         let manager = SessionManager::new(MemoryStore::new()).name(format!("n{layer}")).unwrap();
