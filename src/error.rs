@@ -68,6 +68,8 @@ pub enum ErrorKind {
     NewerFormat,
     /// There is no `SessionLayer` around the handler that asked for a session.
     MissingLayer,
+    /// The route is declared to use no session ([`StatelessLayer`](crate::StatelessLayer)), and somebody asked for one.
+    Stateless,
     /// The operating system gave no random bytes.
     NoRandomness,
     /// The store cannot do what was asked for.
@@ -264,6 +266,16 @@ pub enum ConfigError {
         /// The name as given.
         name: String,
     },
+    /// A session's name cannot be a cookie's name, or is longer than 64 characters.
+    SessionName {
+        /// The name as given.
+        name: String,
+    },
+    /// A header cannot carry tokens: its name is not one, or it has a meaning of its own.
+    HeaderName {
+        /// The name as given.
+        name: String,
+    },
     /// An attribute has a character that RFC 6265 section 4.1.1 does not allow, or is too long (1024 bytes).
     CookieAttribute {
         /// `Path` or `Domain`.
@@ -325,6 +337,14 @@ impl fmt::Display for ConfigError {
             Self::CookieName { name } => {
                 write!(f, "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~")
             }
+            Self::SessionName { name } => write!(
+                f,
+                "{name:?} cannot be a session's name, since its cookie is called after it: use letters, digits and any of !#$%&'*+-.^_`|~, at most 64 of them"
+            ),
+            Self::HeaderName { name } => write!(
+                f,
+                "the header {name:?} cannot carry a session's token: choose a name that means nothing else, such as x-session-token, or SessionHeader::bearer() for Authorization"
+            ),
             Self::CookieAttribute { attribute, value } => write!(
                 f,
                 "{value:?} cannot be a cookie's {attribute}: leave out control characters, ';' and anything beyond ASCII, and stay below 1024 bytes"

@@ -1,20 +1,25 @@
 //! axum: sessions as handler arguments, errors as answers.
 
+mod named;
+
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::error::SessionError;
 use crate::http::LazySession;
+use crate::record::Name;
 use crate::session::{Bag, BagContent, ReadOnlySession, Session};
 use crate::state::SessionStatus;
+
+pub use named::Named;
 
 /// Loads the session. A visitor without one gets an empty session, which is stored if something is written to it.
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = SessionError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
-        LazySession::of_extensions(&parts.extensions)?.load().await
+        load(parts, Name::DEFAULT).await
     }
 }
 
@@ -23,8 +28,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = SessionError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionError> {
-        let session = LazySession::of_extensions(&parts.extensions)?.load().await?;
-        Ok((session.status() == SessionStatus::Resumed).then_some(session))
+        load(parts, Name::DEFAULT).await.map(existing)
     }
 }
 
@@ -41,8 +45,8 @@ impl<S: Send + Sync> FromRequestParts<S> for LazySession {
 impl<S: Send + Sync> FromRequestParts<S> for ReadOnlySession {
     type Rejection = SessionError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
-        <Session as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Into::into)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        load(parts, Name::DEFAULT).await.map(Into::into)
     }
 }
 
@@ -53,6 +57,14 @@ impl<S: Send + Sync, T: BagContent> FromRequestParts<S> for Bag<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
         Self::of(&<Session as FromRequestParts<S>>::from_request_parts(parts, state).await?)
     }
+}
+
+async fn load(parts: &Parts, name: &str) -> Result<Session, SessionError> {
+    LazySession::named(&parts.extensions, name)?.load().await
+}
+
+fn existing(session: Session) -> Option<Session> {
+    (session.status() == SessionStatus::Resumed).then_some(session)
 }
 
 /// Answers with [`status`](SessionError::status) and [`body_text`](SessionError::body_text), and with `Retry-After` where a

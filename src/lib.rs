@@ -31,9 +31,11 @@ pub use codec::{Binding, Codec, CodecError, JsonCodec};
 pub use data::Path;
 pub use error::{ConfigError, ErrorKind, SessionError};
 pub use event::{DropReason, SessionEvent};
+#[cfg(feature = "axum")]
+pub use extract::Named;
 pub use http::{
-    CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionLayer,
-    SessionService, Transport,
+    CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionHeader,
+    SessionLayer, SessionName, SessionService, StatelessLayer, StatelessService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};

@@ -11,6 +11,7 @@ use crate::engine::{Engine, InFlight, KeyTypes, Shown, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
+use crate::record::Name;
 use crate::session::Session;
 use crate::state::{Absence, Mode, State, Terms, TokenChange};
 use crate::store::SessionStore;
@@ -59,6 +60,7 @@ impl SessionManager {
                 store: Arc::new(store),
                 terms: Terms {
                     namespace: "".into(),
+                    name: Name::default(),
                     policy: SessionPolicy::default(),
                     limits: Limits::default(),
                     digester: TokenDigester::default(),
@@ -100,6 +102,21 @@ impl SessionManager {
     pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> Self {
         self.options().terms.namespace = namespace.into();
         self
+    }
+
+    /// What these sessions are called, if an application has sessions of several kinds: `"admin"` beside the usual ones.
+    /// Each kind has its own life and its own data, and a token of one opens nothing in another, in one store or in several.
+    ///
+    /// The name is also what a [`SessionLayer`](crate::SessionLayer::with_manager) calls its cookie if it is given no
+    /// transport: `__Host-admin`. The default is `"id"`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SessionName`] if it cannot be a cookie's name (RFC 6265 section 4.1.1), or is longer than 64
+    /// characters.
+    pub fn name(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        self.options().terms.name = Name::new(name.as_ref())?;
+        Ok(self)
     }
 
     /// Makes the stored digests depend on a key that is not in the store (feature `pepper`). See
@@ -185,6 +202,10 @@ impl SessionManager {
     /// a tokio runtime. Several processes may sweep one store.
     pub fn start_sweeper(&self, settings: SweeperSettings) -> Sweeper {
         Sweeper::start(&self.engine, settings)
+    }
+
+    pub(crate) fn session_name(&self) -> &str {
+        self.engine.terms.name.as_str()
     }
 
     pub(crate) async fn open_shown(&self, shown: &Shown) -> Result<Session, SessionError> {

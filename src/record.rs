@@ -1,6 +1,7 @@
 //! What a store keeps of a session ([`Record`]), and its opaque part ([`Payload`]).
 
 mod document;
+mod name;
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,6 +18,7 @@ use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
 use crate::token::{Nonce, SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
+pub(crate) use name::{Name, is_token_byte};
 
 /// Counts the saves of a record, from 1: the expected value of a compare-and-swap.
 pub type Version = u64;
@@ -148,6 +150,7 @@ impl fmt::Debug for Payload {
 pub(crate) struct Contents {
     /// Whose record it is, again: a record that answers for another one is not served.
     pub(crate) namespace: Arc<str>,
+    pub(crate) name: Name,
     pub(crate) id: SessionId,
     pub(crate) created_at: Timestamp,
     /// Beyond this the session does not live, whatever is done with it.
@@ -184,6 +187,7 @@ impl fmt::Debug for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contents")
             .field("namespace", &self.namespace)
+            .field("name", &self.name)
             .field("id", &self.id)
             .field("created_at", &self.created_at)
             .field("deadline", &self.deadline)

@@ -173,6 +173,12 @@ impl Session {
         self.0.state().has_consent()
     }
 
+    /// What the session is called: `"id"`, unless there are sessions of several kinds
+    /// ([`SessionManager::name`](crate::SessionManager::name)).
+    pub fn name(&self) -> &str {
+        self.0.engine.terms.name.as_str()
+    }
+
     /// The public id, once the session is stored. It never changes, and it proves nothing: show it in lists of devices, write
     /// it to logs.
     pub fn id(&self) -> Option<SessionId> {

@@ -4,31 +4,49 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::cache;
-use super::lazy::Visit;
+use super::transport::{Place, Transport};
 use crate::error::{ErrorKind, SessionError};
 use crate::state::TokenChange;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Completes an answer whose session was read or written.
-pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit: &Visit) {
-    let transport = &visit.shared().transport;
-    match change {
-        TokenChange::Keep => {}
-        TokenChange::Refresh(_) if cache::is_public(response.headers()) => {}
-        TokenChange::Issue(issued) | TokenChange::Refresh(issued) => {
-            transport.issue(response, issued);
-            cache::forbid_storing(response.headers_mut());
-        }
-        TokenChange::Remove => {
-            transport.remove(response);
-            cache::forbid_storing(response.headers_mut());
-        }
+pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, transport: &Transport, place: Place) {
+    let ours = match change {
+        TokenChange::Keep => None,
+        TokenChange::Refresh(_) if cache::is_public(response.headers()) || !transport.tells_lifetimes(place) => None,
+        TokenChange::Issue(issued) | TokenChange::Refresh(issued) => Some(transport.token(issued, place)),
+        TokenChange::Remove => Some(transport.removal(place)),
+    };
+    if let Some(ours) = ours {
+        transport.write(response.headers_mut(), &ours, place);
+        cache::forbid_storing(response.headers_mut());
+        let told = response.extensions_mut().get_or_insert_default::<Told>();
+        told.0.push((transport.answers_in(place).clone(), ours));
     }
-    cache::vary_by_cookie(response.headers_mut());
+    for header in transport.looked_at(place) {
+        cache::vary_by(response.headers_mut(), header);
+    }
+}
+
+/// What this layer, and those further in, have told the client about its tokens.
+#[derive(Clone, Default)]
+struct Told(Vec<(HeaderName, HeaderValue)>);
+
+/// Puts another answer in the place of one. What sessions of layers further in have stored stays stored, so what they have
+/// told the client stays as well.
+pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> Response<B> {
+    if let Some(told) = answer.extensions_mut().remove::<Told>() {
+        for (name, value) in &told.0 {
+            instead.headers_mut().append(name, value.clone());
+        }
+        cache::forbid_storing(instead.headers_mut());
+        instead.extensions_mut().insert(told);
+    }
+    instead
 }
 
 impl SessionError {

@@ -1,14 +1,14 @@
 //! What caches may do with answers that depend on a session (RFC 9111).
 
-use http::header::{CACHE_CONTROL, COOKIE, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The answer depends on the cookie (RFC 9110 section 12.5.5).
-pub(super) fn vary_by_cookie(headers: &mut HeaderMap) {
-    let said = |name: &str| name == "*" || name.eq_ignore_ascii_case(COOKIE.as_str());
+/// The answer depends on this header of the request (RFC 9110 section 12.5.5).
+pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
+    let said = |said: &str| said == "*" || said.eq_ignore_ascii_case(name.as_str());
     let said_already = headers.get_all(VARY).iter().any(|value| list(value).any(said));
     if !said_already {
-        headers.append(VARY, HeaderValue::from_static("cookie"));
+        headers.append(VARY, name.clone().into());
     }
 }
 
@@ -40,6 +40,8 @@ fn list(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn headers(name: &http::HeaderName, values: &[&'static str]) -> HeaderMap {
@@ -55,8 +57,8 @@ mod tests {
         for (before, count) in [(&[][..], 1), (&["accept"], 2), (&["Cookie"], 1), (&["accept, cookie"], 1), (&["*"], 1)]
         {
             let mut headers = headers(&VARY, before);
-            vary_by_cookie(&mut headers);
-            vary_by_cookie(&mut headers);
+            vary_by(&mut headers, &COOKIE);
+            vary_by(&mut headers, &COOKIE);
             assert_eq!(headers.get_all(VARY).iter().count(), count, "{before:?}");
         }
     }

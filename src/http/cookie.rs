@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use ::cookie::SameSite;
 
 use crate::error::ConfigError;
+use crate::record::{Name, is_token_byte};
 
 /// RFC 6265bis section 5.6: browsers ignore attributes that are longer, in bytes.
 const ATTRIBUTE_MAX: usize = 1024;
@@ -73,7 +74,7 @@ pub enum CookiePrefix {
 impl Default for SessionCookie {
     /// `__Host-id`.
     fn default() -> Self {
-        Self { name: "__Host-id".into(), ..Self::new("id") }
+        Self::of_session(Name::DEFAULT)
     }
 }
 
@@ -138,13 +139,21 @@ impl SessionCookie {
         self
     }
 
+    /// The cookie of a session that is given none. A session's name can be a cookie's, and the other options fit each other:
+    /// there is nothing to check.
+    pub(super) fn of_session(name: &str) -> Self {
+        let mut cookie = Self::new(name.to_owned());
+        cookie.name = cookie.prefixed_name();
+        cookie
+    }
+
     /// The name with its prefix.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
-        self.name = format!("{}{}", self.prefix_text(), self.base_name);
+        self.name = self.prefixed_name();
         self.check_characters()?;
         self.check_prefix()?;
         if !self.secure {
@@ -156,6 +165,10 @@ impl SessionCookie {
             }
         }
         self.check_size()
+    }
+
+    fn prefixed_name(&self) -> String {
+        format!("{}{}", self.prefix_text(), self.base_name)
     }
 
     fn prefix_text(&self) -> &'static str {
@@ -173,8 +186,7 @@ impl SessionCookie {
 
     /// RFC 6265bis section 4.1.1: a name is a token, an attribute's value has neither controls nor semicolons.
     fn check_characters(&self) -> Result<(), ConfigError> {
-        let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
-        if self.base_name.is_empty() || !self.name.bytes().all(is_token) {
+        if self.base_name.is_empty() || !self.name.bytes().all(is_token_byte) {
             return Err(ConfigError::CookieName { name: self.name.clone() });
         }
         let label_ok = |label: &str| {

@@ -8,10 +8,9 @@ use pin_project_lite::pin_project;
 
 use super::OnError;
 use super::answer;
-use super::lazy::Visit;
+use super::lazy::{Opened, Visit};
 use crate::engine::RunToEnd;
 use crate::error::SessionError;
-use crate::session::Session;
 use crate::state::{Mode, TokenChange};
 
 pin_project! {
@@ -42,7 +41,7 @@ pin_project! {
     enum Stage<F, ResBody> {
         Handling { #[pin] handler: F },
         Committing {
-            session: Session,
+            opened: Opened,
             commit: RunToEnd<Result<TokenChange, SessionError>>,
             response: Option<Response<ResBody>>,
         },
@@ -69,30 +68,34 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handling { handler } => {
                     let mut response = ready!(handler.poll(context))?;
-                    let Some((visit, session)) = this.visit.as_ref().and_then(|visit| Some((visit, visit.close()?)))
+                    let Some((visit, opened)) = this.visit.as_ref().and_then(|visit| Some((visit, visit.close()?)))
                     else {
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     };
+                    let session = &opened.session;
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);
                     if let Some(change) = session.settle(mode) {
-                        answer::finish(&mut response, &change, visit);
+                        answer::finish(&mut response, &change, &visit.shared().transport, opened.place);
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     }
-                    let (session, commit) = (session.clone(), session.commit(mode));
-                    this.stage.set(Stage::Committing { session, commit, response: Some(response) });
+                    let (opened, commit) = (opened.clone(), session.commit(mode));
+                    this.stage.set(Stage::Committing { opened, commit, response: Some(response) });
                 }
-                StageProjection::Committing { session, commit, response } => {
+                StageProjection::Committing { opened, commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
                     let answer = response.take().expect("the answer is there until the commit has ended");
                     let (mut answer, change) = match result {
                         Ok(change) => (answer, change),
                         // What an earlier save of this request has stored, the client has to know all the same.
-                        Err(error) => (this.on_error.respond(&error), session.stored_token_change()),
+                        Err(error) => {
+                            let instead = answer::replace(answer, this.on_error.respond(&error));
+                            (instead, opened.session.stored_token_change())
+                        }
                     };
                     if let Some(visit) = this.visit {
-                        answer::finish(&mut answer, &change, visit);
+                        answer::finish(&mut answer, &change, &visit.shared().transport, opened.place);
                     }
                     this.stage.set(Stage::Answered);
                     return Poll::Ready(Ok(answer));

@@ -25,16 +25,17 @@ use crate::store::SessionStore;
 /// that answers 408 lets the half-done changes be stored, since that is no 5xx. Put it around this layer, where what was
 /// interrupted changes nothing, or let it answer 503.
 ///
-/// Where one layer lies within another and both have a cookie of the same name, the outer one takes care of the session.
+/// An application may have sessions of several kinds, each with a layer of its own: see [`named`](Self::named). Where one
+/// layer lies within another and both have the same cookie or header, the outer one takes care of the session.
 ///
 /// Needs a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).
 ///
 /// # On the wire
 ///
 /// * A new session: `Set-Cookie: __Host-id=…; HttpOnly; SameSite=Lax; Secure; Path=/`, see [`SessionCookie`].
-/// * The session was read or written: `Vary: Cookie`.
-/// * Our `Set-Cookie` is on the answer: `Cache-Control: no-store`, unless it says `private` or `no-store` already. A
-///   mere extension of the cookie's life is left out if the answer says `public`.
+/// * The session was read or written: `Vary: Cookie`, or the header that was looked at, see [`Transport`].
+/// * Our token is on the answer, or its removal: `Cache-Control: no-store`, unless it says `private` or `no-store`
+///   already. A mere extension of the cookie's life is left out if the answer says `public`.
 /// * The store is down and a handler needs the session: 503 with `Retry-After`, see [`on_error`](Self::on_error).
 ///   Nobody is logged out by that.
 ///
@@ -58,8 +59,8 @@ use crate::store::SessionStore;
 ///
 /// # Without axum
 ///
-/// The layer wraps any [`tower_service::Service`] of HTTP requests. Handlers find a [`LazySession`](crate::LazySession) in
-/// the request's extensions:
+/// The layer wraps any [`tower_service::Service`] of HTTP requests. Handlers get the [`LazySession`](crate::LazySession) of
+/// the request:
 ///
 /// ```
 /// use bytes::Bytes;
@@ -87,6 +88,12 @@ pub struct SessionLayer<E = DefaultOnError> {
     on_error: E,
 }
 
+/// The name of an application's sessions of one kind, written on a type so that [`Named`](crate::Named) can be told by it.
+pub trait SessionName: 'static {
+    /// A name that a cookie can have as well, at most 64 characters: see [`SessionManager::name`].
+    const NAME: &'static str;
+}
+
 /// What the layer, its services and their requests share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
@@ -105,17 +112,58 @@ impl SessionLayer {
         Self::with_manager(SessionManager::new(store))
     }
 
-    /// Sessions of this manager, which has more options: clock, codec, pepper, namespace. Options that the layer is given
-    /// later do not reach other clones of it.
+    /// Sessions of another kind, beside the usual ones: an administrator's beside a customer's, say. They have their own name,
+    /// cookie (`__Host-<NAME>`), id, life and data; ending one leaves the others. In axum handlers
+    /// [`Named`](crate::Named) extracts them, elsewhere [`LazySession::named`](crate::LazySession::named) finds them.
+    ///
+    /// The layers may lie within each other in any order, and share a store or not: no token of one opens anything in
+    /// another. [`Session`](crate::Session) is always the session without a name of its own. An answer that is
+    /// replaced because the outer layer's session could not be stored still hands out what the inner one has stored.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use cloakroom::{MemoryStore, Named, Session, SessionError, SessionLayer, SessionName, SessionPolicy};
+    ///
+    /// struct Admin;
+    ///
+    /// impl SessionName for Admin {
+    ///     const NAME: &'static str = "admin";
+    /// }
+    ///
+    /// async fn refund(customer: Session, admin: Named<Admin>) -> Result<(), SessionError> {
+    ///     admin.update("refunds", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+    ///     customer.remove("order").map(drop)
+    /// }
+    ///
+    /// # fn main() -> Result<(), cloakroom::ConfigError> {
+    /// let store = MemoryStore::new();
+    /// let app: Router = Router::new()
+    ///     .route("/refund", get(refund))
+    ///     .layer(SessionLayer::named::<Admin>(store.clone())?.policy(SessionPolicy::aal3())?)
+    ///     .layer(SessionLayer::new(store));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SessionName`] as for [`SessionManager::name`], which gives a name that is known at run time only.
+    pub fn named<N: SessionName>(store: impl SessionStore) -> Result<Self, ConfigError> {
+        Ok(Self::with_manager(SessionManager::new(store).name(N::NAME)?))
+    }
+
+    /// Sessions of this manager, which has more options: clock, codec, pepper, name. Options that the layer is given later do
+    /// not reach other clones of it.
     pub fn with_manager(manager: SessionManager) -> Self {
-        let transport = SessionCookie::default().into();
+        let transport = SessionCookie::of_session(manager.session_name()).into();
         let shared = Shared { manager, transport, save_on_server_error: false };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }
 }
 
 impl<E> SessionLayer<E> {
-    /// How the token travels: a [`SessionCookie`].
+    /// How the token travels: a [`SessionCookie`], a [`SessionHeader`](super::SessionHeader), or a [`Transport`] made from
+    /// several.
     ///
     /// # Errors
     ///
@@ -125,6 +173,14 @@ impl<E> SessionLayer<E> {
         transport.prepare()?;
         self.options().transport = transport;
         Ok(self)
+    }
+
+    /// The name of the application, if several share a store. As [`SessionManager::namespace`].
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> Self {
+        let options = self.options();
+        options.manager = options.manager.clone().namespace(namespace);
+        self
     }
 
     /// How long sessions live.

@@ -1,21 +1,23 @@
-//! The session of a request that nobody may ever ask for.
+//! The sessions of a request that nobody may ever ask for.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderMap, Request};
+use http::{Extensions, Request};
 use tokio::sync::OnceCell;
 
 use super::layer::Shared;
-use super::transport::{Captured, Transport};
+use super::stateless::Stateless;
+use super::transport::{Captured, Place};
 use crate::error::{ErrorKind, SessionError};
+use crate::record::Name;
 use crate::session::Session;
 
 /// The session of a request, not loaded yet.
 ///
-/// [`SessionLayer`](super::SessionLayer) puts it into the extensions of every request. Nothing is read or looked up until
-/// somebody calls [`load`](Self::load): for handlers that need the session only sometimes, and for services without axum.
+/// Nothing is read or looked up until somebody calls [`load`](Self::load): for handlers that need the session only sometimes,
+/// and for services without axum.
 ///
 /// ```
 /// use cloakroom::{LazySession, SessionError};
@@ -32,10 +34,6 @@ use crate::session::Session;
 pub struct LazySession(Arc<Visit>);
 
 impl LazySession {
-    pub(super) fn new(visit: Arc<Visit>) -> Self {
-        Self(visit)
-    }
-
     /// The one of this request.
     ///
     /// # Errors
@@ -45,19 +43,27 @@ impl LazySession {
         Self::of_extensions(request.extensions())
     }
 
-    /// Whether this is the session that a layer with this transport would find.
-    pub(super) fn serves(&self, transport: &Transport) -> bool {
-        self.0.serves(transport)
+    /// As [`of`](Self::of), for frameworks with a request type of their own, such as `tonic`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingLayer`].
+    pub fn of_extensions(extensions: &Extensions) -> Result<Self, SessionError> {
+        Self::named(extensions, Name::DEFAULT)
     }
 
-    pub(crate) fn of_extensions(extensions: &http::Extensions) -> Result<Self, SessionError> {
-        extensions.get::<Self>().cloned().ok_or_else(|| {
-            SessionError::new(
-                ErrorKind::MissingLayer,
-                "there is no SessionLayer around this handler: add .layer(SessionLayer::new(store)) to the router, \
-                 behind the routes that need sessions",
-            )
-        })
+    /// The one of a [`SessionLayer::named`](super::SessionLayer::named), by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingLayer`] if the request did not come through a layer of this name.
+    pub fn named(extensions: &Extensions, name: &str) -> Result<Self, SessionError> {
+        if extensions.get::<Stateless>().is_some() {
+            return Err(stateless());
+        }
+        let mut visits = Visit::all(extensions);
+        let visit = visits.find(|visit| visit.shared.manager.session_name() == name);
+        visit.map(|visit| Self(visit.clone())).ok_or_else(|| missing(name))
     }
 
     /// The session: loaded at the first call, the same one at every further call of this request.
@@ -72,22 +78,79 @@ impl LazySession {
 
 impl fmt::Debug for LazySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LazySession").field("session", &self.0.session.get()).finish_non_exhaustive()
+        let session = self.0.opened.get().map(|opened| &opened.session);
+        f.debug_struct("LazySession")
+            .field("name", &self.0.shared.manager.session_name())
+            .field("session", &session)
+            .finish_non_exhaustive()
     }
 }
 
-/// One request, from its headers to its answer.
+fn stateless() -> SessionError {
+    SessionError::new(
+        ErrorKind::Stateless,
+        "a session was asked for where a StatelessLayer promises that there is none: take the layer away, or the session",
+    )
+}
+
+fn missing(name: &str) -> SessionError {
+    let (which, layer) = match name {
+        Name::DEFAULT => (String::new(), "SessionLayer::new(store)"),
+        name => (format!(" named {name:?}"), "SessionLayer::named::<...>(store)?"),
+    };
+    SessionError::new(
+        ErrorKind::MissingLayer,
+        format!(
+            "there is no SessionLayer{which} around this handler: add .layer({layer}) to the router, behind the routes that \
+             need sessions; if there is one, a layer further out has the same cookie or header: give each its own"
+        ),
+    )
+}
+
+/// One request under one layer, from its headers to its answer.
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
-    session: OnceCell<Session>,
+    /// The same request under the next layer further out.
+    outer: Option<Arc<Visit>>,
+    opened: OnceCell<Opened>,
     closed: AtomicBool,
 }
 
+/// A session that somebody has asked for.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) session: Session,
+    /// Where the request showed its token, and is answered.
+    pub(super) place: Place,
+}
+
+/// What the extensions of a request hold: the innermost layer's visit leads to the others.
+#[derive(Clone)]
+struct Innermost(Arc<Visit>);
+
 impl Visit {
-    pub(super) fn new(shared: Arc<Shared>, headers: &HeaderMap) -> Self {
-        let captured = shared.transport.capture(headers);
-        Self { shared, captured, session: OnceCell::new(), closed: AtomicBool::new(false) }
+    /// Begins, unless a layer further out has the same cookie or header. A client keeps one token there, so there is one
+    /// session, and that layer takes care of it.
+    pub(super) fn begin<B>(shared: &Arc<Shared>, request: &mut Request<B>) -> Option<Arc<Self>> {
+        if Self::all(request.extensions()).any(|outer| outer.shared.transport.meets(&shared.transport)) {
+            return None;
+        }
+        let visit = Arc::new(Self {
+            shared: shared.clone(),
+            captured: shared.transport.capture(request.headers()),
+            outer: Self::all(request.extensions()).next().cloned(),
+            opened: OnceCell::new(),
+            closed: AtomicBool::new(false),
+        });
+        request.extensions_mut().insert(Innermost(visit.clone()));
+        Some(visit)
+    }
+
+    /// From the innermost layer outwards.
+    fn all(extensions: &Extensions) -> impl Iterator<Item = &Arc<Self>> {
+        let innermost = extensions.get::<Innermost>().map(|Innermost(visit)| visit);
+        std::iter::successors(innermost, |visit| visit.outer.as_ref())
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -96,10 +159,11 @@ impl Visit {
 
     async fn load(&self) -> Result<Session, SessionError> {
         let open = || async {
-            let shown = self.shared.transport.read(&self.captured);
-            self.shared.manager.open_shown(&shown).await
+            let (shown, place) = self.shared.transport.read(&self.captured);
+            let session = self.shared.manager.open_shown(&shown).await?;
+            Ok::<_, SessionError>(Opened { session, place })
         };
-        let session = self.session.get_or_try_init(open).await?;
+        let Opened { session, .. } = self.opened.get_or_try_init(open).await?;
         // The answer may have left while the session was being loaded.
         if self.closed.load(Ordering::SeqCst) {
             session.close();
@@ -107,22 +171,17 @@ impl Visit {
         Ok(session.clone())
     }
 
-    /// Whether this is the session that a layer with this transport would find.
-    pub(super) fn serves(&self, transport: &Transport) -> bool {
-        self.shared.transport.is_same_as(transport)
-    }
-
     /// The request ends without an answer: nothing of it counts.
     pub(super) fn abandon(&self) {
-        if let Some(session) = self.close() {
+        if let Some(Opened { session, .. }) = self.close() {
             session.abandon();
         }
     }
 
     /// The handler has answered. The session, if anybody asked for it; whoever asks from now on can only read it.
-    pub(super) fn close(&self) -> Option<&Session> {
+    pub(super) fn close(&self) -> Option<&Opened> {
         // In this order: a load that this does not see sees the flag.
         self.closed.store(true, Ordering::SeqCst);
-        self.session.get()
+        self.opened.get()
     }
 }

@@ -6,7 +6,7 @@ use tower_service::Service;
 
 use super::layer::Shared;
 use super::lazy::Visit;
-use super::{DefaultOnError, LazySession, OnError, ResponseFuture};
+use super::{DefaultOnError, OnError, ResponseFuture};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes.
 #[derive(Clone, Debug)]
@@ -51,15 +51,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let outer = request.extensions().get::<LazySession>();
-        let visit = if outer.is_some_and(|outer| outer.serves(&self.shared.transport)) {
-            // One cookie is one session: the layer further out, with this cookie's name, takes care of it.
-            None
-        } else {
-            let visit = Arc::new(Visit::new(self.shared.clone(), request.headers()));
-            request.extensions_mut().insert(LazySession::new(visit.clone()));
-            Some(visit)
-        };
+        let visit = Visit::begin(&self.shared, &mut request);
         ResponseFuture::new(self.inner.call(request), visit, self.on_error.clone())
     }
 }

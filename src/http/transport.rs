@@ -1,32 +1,182 @@
 //! How the token travels between client and server.
 
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue, Response};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cookie::SessionCookie;
+use super::header::SessionHeader;
 use crate::engine::Shown;
 use crate::error::ConfigError;
 use crate::state::IssuedToken;
 
-/// How the token travels: made from a [`SessionCookie`].
+/// How the token travels: as a [`SessionCookie`], in a [`SessionHeader`], or in one of several.
+///
+/// # Example: browsers and other clients
+///
+/// ```
+/// use cloakroom::{ConfigError, MemoryStore, SessionCookie, SessionHeader, SessionLayer, Transport};
+///
+/// # fn main() -> Result<(), ConfigError> {
+/// let mut transport = Transport::from(SessionCookie::new("id"));
+/// if std::env::var_os("SERVE_APPS").is_some() {
+///     transport = Transport::from(SessionHeader::bearer()).or(transport);
+/// }
+/// let layer = SessionLayer::new(MemoryStore::new()).transport(transport)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct Transport(SessionCookie);
+#[must_use]
+pub struct Transport(Vec<Carrier>);
+
+#[derive(Clone, Debug)]
+enum Carrier {
+    Cookie(Box<SessionCookie>),
+    Header(SessionHeader),
+}
 
 impl From<SessionCookie> for Transport {
     fn from(cookie: SessionCookie) -> Self {
-        Self(cookie)
+        Self(vec![Carrier::Cookie(Box::new(cookie))])
     }
 }
 
-/// The header values that may hold a token, unread: reference counts on the request's own bytes.
+impl From<SessionHeader> for Transport {
+    fn from(header: SessionHeader) -> Self {
+        Self(vec![Carrier::Header(header)])
+    }
+}
+
+impl Transport {
+    /// This one first, and the other where a request shows nothing in this one.
+    ///
+    /// The first in which a request shows something counts, be it a token that opens nothing or an empty header: what it shows
+    /// in the others is not looked at, and the answer goes where the request was read. A client that shows nothing at all
+    /// gets its token in the first. So no answer has two tokens.
+    ///
+    /// With a header first, browsers that show nothing yet are given their token in the header, where they do not keep
+    /// it. Where new visitors are browsers, put the cookie first; other clients then begin with an empty header.
+    pub fn or(mut self, other: impl Into<Self>) -> Self {
+        self.0.extend(other.into().0);
+        self
+    }
+
+    /// Checks the options and works out what follows from them.
+    pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
+        self.0.iter_mut().try_for_each(|carrier| match carrier {
+            Carrier::Cookie(cookie) => cookie.prepare(),
+            Carrier::Header(_) => Ok(()),
+        })
+    }
+
+    /// Whether both read and write the same cookie, or the same header.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().any(|own| other.0.iter().any(|other| own.is_same_as(other)))
+    }
+
+    pub(super) fn capture(&self, headers: &HeaderMap) -> Captured {
+        let of_carrier = |(index, carrier): (usize, &Carrier)| {
+            headers.get_all(carrier.request_header()).iter().map(move |value| (index, value.clone()))
+        };
+        let mut values = self.0.iter().enumerate().flat_map(of_carrier);
+        match (values.next(), values.next()) {
+            (None, _) => Captured::None,
+            (Some(only), None) => Captured::One(only),
+            (Some(first), Some(second)) => Captured::Many([first, second].into_iter().chain(values).collect()),
+        }
+    }
+
+    /// What the request shows, and where.
+    pub(super) fn read(&self, captured: &Captured) -> (Shown, Place) {
+        let found = self.0.iter().enumerate().find_map(|(index, carrier)| {
+            let values = captured.values().iter().filter(|(of, _)| *of == index).map(|(_, value)| value);
+            Some((carrier.read(values)?, Place(Some(index))))
+        });
+        found.unwrap_or((Shown::Nothing, Place(None)))
+    }
+
+    /// The header that hands a token to a client who showed what it has in this place.
+    pub(super) fn token(&self, issued: &IssuedToken, place: Place) -> HeaderValue {
+        match self.answering(place) {
+            Carrier::Cookie(cookie) => cookie.set(&issued.token.expose(), issued.lifetime),
+            Carrier::Header(header) => header.set(&issued.token.expose()),
+        }
+    }
+
+    /// The header that tells the client to forget what it showed.
+    pub(super) fn removal(&self, place: Place) -> HeaderValue {
+        match self.answering(place) {
+            Carrier::Cookie(cookie) => cookie.removal(),
+            Carrier::Header(_) => HeaderValue::from_static(""),
+        }
+    }
+
+    /// Puts ours on an answer, in the place of any other of the same name.
+    pub(super) fn write(&self, headers: &mut HeaderMap, ours: &HeaderValue, place: Place) {
+        match self.answering(place) {
+            Carrier::Cookie(cookie) => cookie.write(headers, ours),
+            Carrier::Header(header) => drop(headers.insert(header.name(), ours.clone())),
+        }
+    }
+
+    /// The name of the answer's header.
+    pub(super) fn answers_in(&self, place: Place) -> &HeaderName {
+        match self.answering(place) {
+            Carrier::Cookie(_) => &SET_COOKIE,
+            Carrier::Header(header) => header.name(),
+        }
+    }
+
+    /// Whether the client is told how long to keep a token.
+    pub(super) fn tells_lifetimes(&self, place: Place) -> bool {
+        matches!(self.answering(place), Carrier::Cookie(_))
+    }
+
+    /// The headers of the request on which the answer depends.
+    pub(super) fn looked_at(&self, place: Place) -> impl Iterator<Item = &HeaderName> {
+        let count = place.0.map_or(self.0.len(), |index| index + 1);
+        self.0[..count].iter().map(Carrier::request_header)
+    }
+
+    fn answering(&self, place: Place) -> &Carrier {
+        &self.0[place.0.unwrap_or(0)]
+    }
+}
+
+impl Carrier {
+    fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cookie(own), Self::Cookie(other)) => own.name() == other.name(),
+            (Self::Header(own), Self::Header(other)) => own.name() == other.name(),
+            _ => false,
+        }
+    }
+
+    fn request_header(&self) -> &HeaderName {
+        match self {
+            Self::Cookie(_) => &COOKIE,
+            Self::Header(header) => header.name(),
+        }
+    }
+
+    fn read<'a>(&self, values: impl Iterator<Item = &'a HeaderValue>) -> Option<Shown> {
+        match self {
+            Self::Cookie(cookie) => Some(cookie.read(values)).filter(|shown| !matches!(shown, Shown::Nothing)),
+            Self::Header(header) => header.read(values),
+        }
+    }
+}
+
+/// The header values that may hold a token, unread, each with the number of its carrier: reference counts on the request's
+/// own bytes.
 pub(super) enum Captured {
     None,
-    One(HeaderValue),
-    Many(Box<[HeaderValue]>),
+    One((usize, HeaderValue)),
+    Many(Box<[(usize, HeaderValue)]>),
 }
 
 impl Captured {
-    fn values(&self) -> &[HeaderValue] {
+    fn values(&self) -> &[(usize, HeaderValue)] {
         match self {
             Self::None => &[],
             Self::One(value) => std::slice::from_ref(value),
@@ -35,39 +185,6 @@ impl Captured {
     }
 }
 
-impl Transport {
-    /// Whether both read and write the same.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
-    }
-
-    /// Checks the options and works out what follows from them.
-    pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
-        self.0.prepare()
-    }
-
-    #[allow(clippy::unused_self, reason = "which headers count is the transport's to say")]
-    pub(super) fn capture(&self, headers: &HeaderMap) -> Captured {
-        let mut values = headers.get_all(COOKIE).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Captured::None,
-            (Some(only), None) => Captured::One(only.clone()),
-            (Some(first), Some(second)) => Captured::Many([first, second].into_iter().chain(values).cloned().collect()),
-        }
-    }
-
-    pub(super) fn read(&self, captured: &Captured) -> Shown {
-        self.0.read(captured.values())
-    }
-
-    /// Hands a token to the client.
-    pub(super) fn issue<B>(&self, response: &mut Response<B>, issued: &IssuedToken) {
-        let lifetime = issued.lifetime;
-        self.0.write(response.headers_mut(), &self.0.set(&issued.token.expose(), lifetime));
-    }
-
-    /// Tells the client to forget what it showed.
-    pub(super) fn remove<B>(&self, response: &mut Response<B>) {
-        self.0.write(response.headers_mut(), &self.0.removal());
-    }
-}
+/// Which carrier showed something; none if the request showed nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(Option<usize>);

@@ -3,12 +3,13 @@
 //! Version 1, shown with all its members:
 //!
 //! ```json
-//! {"v":1,"ns":"shop","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,"deadline":1763766000000,
-//!  "idle":3600000,"persistent":true,"digest":"base64url","superseded":[["base64url",1763679660000]],
-//!  "write":"00000000000000ff","data":{"visits":1}}
+//! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
+//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"digest":"base64url",
+//!  "superseded":[["base64url",1763679660000]],"write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
-//! Times and durations are milliseconds. `idle`, `persistent` and `superseded` are left out where they say nothing.
+//! Times and durations are milliseconds. `name`, `idle`, `persistent` and `superseded` are left out where they say
+//! nothing.
 
 use std::fmt;
 use std::str;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Contents, Grace, Superseded};
+use super::{Contents, Grace, Name, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
@@ -68,6 +69,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     };
     member("v", format_args!("{VERSION}"));
     member("ns", format_args!("{}", serde_json::Value::from(&*contents.namespace)));
+    if let Some(name) = contents.name.to_record() {
+        member("name", format_args!("\"{name}\""));
+    }
     member("id", format_args!("\"{}\"", contents.id));
     member("created", format_args!("{}", contents.created_at.as_millis()));
     member("deadline", format_args!("{}", contents.deadline.as_millis()));
@@ -127,6 +131,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
         namespace: members.get::<String>("ns")?.into(),
+        name: Name::from_record(members.find("name")?),
         id: members.get::<SessionId>("id")?,
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
@@ -167,6 +172,7 @@ mod tests {
         let digest = TokenDigester::default().digest(&token);
         Contents {
             namespace: "shop".into(),
+            name: Name::new("admin").unwrap(),
             id: token.id(),
             created_at: Timestamp::from_millis(1),
             deadline: Timestamp::from_millis(2),
@@ -209,6 +215,7 @@ mod tests {
         let contents = read(stored).unwrap();
         assert_eq!(contents.data.as_str(), r#"{"visits":1}"#);
         assert_eq!(contents.write, 15);
+        assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
     }
 

@@ -105,14 +105,9 @@ impl Session {
             is_refresh: contents.is_none_or(|contents| contents.idle.is_none()),
             is_persistent: contents.map_or(policy.is_persistent(), |contents| contents.persistent),
             status: state.status(),
-            user: state.user().map(|user| user.to_string()),
+            user: state.user().map(ToString::to_string),
             vars: None,
         }
-    }
-
-    /// The name of the session.
-    pub fn name(&self) -> &str {
-        "id"
     }
 
     /// What there is to know about the session, with its data. They may be secrets: show them to nobody else. Flash values

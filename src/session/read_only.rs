@@ -87,6 +87,11 @@ impl ReadOnlySession {
         self.0.info()
     }
 
+    /// What the session is called. As [`Session::name`].
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
     /// The public id. As [`Session::id`].
     pub fn id(&self) -> Option<SessionId> {
         self.0.id()

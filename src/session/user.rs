@@ -60,6 +60,6 @@ impl Session {
 
     /// Who is logged in: what [`login`](Self::login) was given.
     pub fn user(&self) -> Option<String> {
-        self.unit().state().user().map(|user| user.to_string())
+        self.unit().state().user().map(ToString::to_string)
     }
 }

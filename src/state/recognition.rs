@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::codec::{Binding, Codec};
 use crate::policy::{Limits, SessionPolicy};
-use crate::record::{DecodeError, Decoded, Record, Superseded, Version};
+use crate::record::{DecodeError, Decoded, Name, Record, Superseded, Version};
 use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
@@ -16,6 +16,7 @@ const CLOCK_SKEW: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) namespace: Arc<str>,
+    pub(crate) name: Name,
     pub(crate) policy: SessionPolicy,
     pub(crate) limits: Limits,
     pub(crate) digester: TokenDigester,
@@ -78,7 +79,8 @@ impl Terms {
         if contents.id != record.id {
             return Recognition::WrongRecord;
         }
-        if contents.namespace != self.namespace || now >= contents.deadline {
+        let is_ours = contents.namespace == self.namespace && contents.name == self.name;
+        if !is_ours || now >= contents.deadline {
             return Recognition::Stranger;
         }
         let (mut token, mut digest, mut reissue) = (token.clone(), digest, false);

@@ -8,7 +8,7 @@ use crate::codec::JsonCodec;
 use crate::data::Path as _;
 use crate::event::DropReason;
 use crate::policy::{Conflicts, SessionPolicy};
-use crate::record::Record;
+use crate::record::{Name, Record};
 use crate::token::TokenDigester;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -16,6 +16,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 fn terms(policy: SessionPolicy) -> Terms {
     Terms {
         namespace: "".into(),
+        name: Name::default(),
         policy,
         limits: Limits::default(),
         digester: TokenDigester::default(),

@@ -237,6 +237,7 @@ impl Work {
         };
         let mut contents = Contents {
             namespace: terms.namespace.clone(),
+            name: terms.name.clone(),
             id: token.id(),
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),

@@ -1,8 +1,6 @@
 //! `cargo run --example visits`, the first command of the README, and what the README does with curl.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -11,47 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::support::N;
-
-/// The example, started as the README does it. Killed when dropped.
-struct Server {
-    process: Child,
-    stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start() -> Self {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        // Not the binary that may lie beside this test: `cargo test --test it` would not have built it anew.
-        let mut process = Command::new(cargo)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["run", "--quiet", "--example", "visits", "--", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://").expect("the example says where it listens");
-        Self { address: address.parse().unwrap(), process, stdout }
-    }
-
-    /// What ctrl-c does. `kill` is built into every shell.
-    fn interrupt(mut self) -> (ExitStatus, String) {
-        let kill = format!("kill -INT {}", self.process.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        (self.process.wait().unwrap(), rest)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::support::example::Example;
 
 /// What curl does with `-b jar -c jar`: a new connection for every request, and a cookie jar.
 #[derive(Clone)]
@@ -61,7 +19,7 @@ struct Curl {
 }
 
 impl Curl {
-    fn new(server: &Server) -> Self {
+    fn new(server: &Example) -> Self {
         Self { server: server.address, jar: None }
     }
 
@@ -103,7 +61,7 @@ impl Curl {
 
 #[tokio::test]
 async fn the_readme_holds() {
-    let server = Server::start();
+    let server = Example::start("visits");
     let mut curl = Curl::new(&server);
     assert_eq!(curl.get("/").await, "visit 1 by a stranger\n");
     assert_eq!(curl.get("/").await, "visit 2 by a stranger\n");
@@ -126,7 +84,7 @@ async fn the_readme_holds() {
 
 #[tokio::test]
 async fn people_log_in_with_json_as_well_and_each_for_themselves() {
-    let server = Server::start();
+    let server = Example::start("visits");
     let (mut ada, mut ben) = (Curl::new(&server), Curl::new(&server));
     let json = ada.send(Method::POST, "/login", "application/json", r#"{"name":"Ada"}"#).await;
     assert_eq!(json, (StatusCode::OK, "hello, Ada\n".into()));
@@ -140,7 +98,7 @@ async fn people_log_in_with_json_as_well_and_each_for_themselves() {
 #[tokio::test]
 #[cfg(unix)]
 async fn ctrl_c_ends_it_in_good_order() {
-    let server = Server::start();
+    let server = Example::start("visits");
     let mut curl = Curl::new(&server);
     curl.get("/").await;
     let (status, rest) = server.interrupt();

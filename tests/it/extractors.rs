@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
-use cloakroom::{LazySession, MemoryStore, ReadOnlySession, Session, SessionError};
+use cloakroom::{
+    ErrorKind, LazySession, MemoryStore, ReadOnlySession, Session, SessionError, SessionLayer, StatelessLayer,
+};
 use http::StatusCode;
 
 use crate::support::{Browser, layer, send, send_token};
@@ -82,7 +84,7 @@ async fn a_missing_layer_is_said_so() {
         assert!(!answer.body.is_empty());
     }
     let error = LazySession::of(&http::Request::new(())).unwrap_err();
-    assert_eq!(error.kind(), cloakroom::ErrorKind::MissingLayer);
+    assert_eq!(error.kind(), ErrorKind::MissingLayer);
     assert!(error.to_string().contains(".layer(SessionLayer::new(store))"));
 }
 
@@ -128,4 +130,29 @@ async fn a_session_that_is_loaded_after_the_answer_is_read_only() {
     assert_eq!(name.as_deref(), Some("Ada"));
     assert_eq!(written.unwrap_err().kind(), cloakroom::ErrorKind::Committed);
     assert_eq!(send_token(&app, "/read", &browser.token.unwrap()).await.body, "Ada");
+}
+
+#[tokio::test]
+async fn a_route_that_is_declared_stateless_gets_no_session() {
+    let reads = async |session: LazySession| session.load().await.map(drop);
+    let routes = || {
+        Router::new()
+            .route("/none", get(async || "fine"))
+            .route("/session", get(async |session: Session| session.insert("x", 1)))
+            .route("/lazy", get(reads))
+    };
+    let store = CountingStore::new(MemoryStore::new());
+    let inside = routes().layer(StatelessLayer::new()).layer(SessionLayer::new(store.clone()));
+    let outside = routes().layer(SessionLayer::new(store.clone())).layer(StatelessLayer::new());
+    for app in [inside, outside] {
+        assert_eq!(send(&app, "/none", &[]).await.body, "fine");
+        for path in ["/session", "/lazy"] {
+            let answer = send(&app, path, &[]).await;
+            assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+            assert!(answer.set_cookies().is_empty());
+        }
+    }
+    assert_eq!(store.reset(), Calls::default());
+    let request = http::Request::new(());
+    assert_eq!(LazySession::of(&request).unwrap_err().kind(), ErrorKind::MissingLayer);
 }

@@ -25,7 +25,7 @@ fn token(n: u8) -> String {
 
 fn read(lines: &[impl AsRef<[u8]>]) -> Shown {
     let headers: Vec<_> = lines.iter().map(|line| HeaderValue::from_bytes(line.as_ref()).unwrap()).collect();
-    SessionCookie::default().read(&headers)
+    SessionCookie::default().read(headers.iter())
 }
 
 fn shown_tokens(lines: &[impl AsRef<[u8]>]) -> Vec<String> {

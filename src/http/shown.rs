@@ -1,0 +1,37 @@
+//! What a request shows, whatever carried it.
+
+use crate::engine::{MAX_TOKENS, Shown};
+use crate::token::{TOKEN_CHARS, Token};
+
+/// What these values show, of which each should be a token.
+pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>) -> Shown {
+    let mut distinct = [&[][..]; MAX_TOKENS];
+    let mut count = 0;
+    let mut any = false;
+    for value in values {
+        any = true;
+        if value.len() != TOKEN_CHARS || distinct[..count].contains(&value) || Token::parse(value).is_none() {
+            continue;
+        }
+        if count == MAX_TOKENS {
+            return Shown::TooMany;
+        }
+        distinct[count] = value;
+        count += 1;
+    }
+    let mut tokens = distinct[..count].iter().filter_map(|value| Token::parse(value));
+    match tokens.next() {
+        Some(first) => Shown::Tokens(first, tokens.collect()),
+        None if any => Shown::Malformed,
+        None => Shown::Nothing,
+    }
+}
+
+/// Without the white space that browsers strip, and no other: trimming what Unicode calls white space lets a sibling domain
+/// spoof a prefix.
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(start) = bytes.iter().position(|byte| !is_space(byte)) else { return &[] };
+    let end = bytes.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &bytes[start..end]
+}
