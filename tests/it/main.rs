@@ -19,6 +19,7 @@ mod example_visits;
 mod expiry;
 mod extractors;
 mod faults;
+mod features;
 mod flash;
 mod info;
 mod login;

@@ -22,6 +22,8 @@ use cloakroom::{MemoryStore, Session, SessionId, SessionManager, SessionStore, T
 
 use crate::support::gate::Gate;
 
+pub use tower_sessions::ForeignStore;
+
 /// A session with the counter `n` at 0.
 async fn new_session(manager: &SessionManager) -> Token {
     let session = manager.create();

@@ -13,7 +13,7 @@ use tower_sessions_core::session_store::{Error, Result};
 
 /// As the one in the docs of `tower-sessions-core`. Clones share one store. Every call gives way to others.
 #[derive(Clone, Debug, Default)]
-struct ForeignStore {
+pub struct ForeignStore {
     records: Arc<Mutex<HashMap<Id, ForeignRecord>>>,
     is_down: Arc<Mutex<bool>>,
 }
