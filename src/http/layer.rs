@@ -197,6 +197,14 @@ impl<E> SessionLayer<E> {
         self.shared.manager.start_sweeper(settings)
     }
 
+    /// The headers that take the token away from a client, for test clients to know the cookie by.
+    #[cfg(feature = "testing")]
+    pub(crate) fn removal(&self) -> http::HeaderMap {
+        let mut response = http::Response::new(());
+        self.shared.transport.remove(&mut response);
+        response.into_parts().0.headers
+    }
+
     fn options(&mut self) -> &mut Shared {
         Arc::make_mut(&mut self.shared)
     }

@@ -23,5 +23,6 @@ mod regressions;
 mod session;
 mod smoke;
 mod stores;
+mod test_client;
 mod untouched;
 mod user_agent;
