@@ -68,13 +68,11 @@ impl TestClient {
         E: Clone,
     {
         let session_cookie = session_cookie(&layer.removal());
-        let host = session_cookie.as_ref().and_then(|cookie| cookie.domain()).unwrap_or("localhost");
-        let origin = format!("https://{host}/").parse().expect("domains of cookies are checked by the layer");
         Self {
             app: BoxCloneSyncService::new(app.map_err(Into::into).and_then(collect)),
             layer: layer.clone().on_error(()),
+            origin: origin_for(session_cookie.as_ref()),
             session_cookie,
-            origin,
             jar: Arc::default(),
         }
     }
@@ -230,6 +228,12 @@ async fn collect<B: Body<Error: Into<Error>>>(response: Response<B>) -> Result<R
 fn session_cookie(removal: &HeaderMap) -> Option<Cookie<'static>> {
     let text = removal.get(http::header::SET_COOKIE)?.to_str().ok()?;
     Cookie::parse(text.to_owned()).ok()
+}
+
+/// Where the cookie of the session is kept.
+fn origin_for(session_cookie: Option<&Cookie<'_>>) -> Uri {
+    let host = session_cookie.and_then(Cookie::domain).unwrap_or("localhost");
+    format!("https://{host}/").parse().expect("the layer has checked the domain of its cookie")
 }
 
 /// The panic of something that was awaited, whose own place in the code is no help.

@@ -1,6 +1,7 @@
 //! What the tests share: a browser's cookie jar over `oneshot`, and requests made by hand.
 
 pub mod bytes_store;
+pub mod example;
 pub mod gate;
 pub mod load;
 pub mod redis;

@@ -14,11 +14,11 @@ use crate::support::routes::routes;
 /// A client in front of the routes that all tests have, and its clock.
 fn client() -> (TestClient, TestClock) {
     let clock = TestClock::default();
-    (client_of(routes(), layer(MemoryStore::new(), &clock)), clock)
+    (client_of(routes(), &layer(MemoryStore::new(), &clock)), clock)
 }
 
-fn client_of(routes: Router, sessions: SessionLayer) -> TestClient {
-    TestClient::new(routes.layer(sessions.clone()), &sessions)
+fn client_of(routes: Router, sessions: &SessionLayer) -> TestClient {
+    TestClient::new(routes.layer(sessions.clone()), sessions)
 }
 
 /// What it says when it panics, and where it says that the fault is.

@@ -100,6 +100,7 @@ impl TestResponse {
     /// # Panics
     ///
     /// If it is another one.
+    #[allow(clippy::needless_pass_by_value, reason = "a number is written in place: `assert_status(404)`")]
     #[track_caller]
     pub fn assert_status(&self, expected: impl PartialEq<StatusCode> + fmt::Debug) -> &Self {
         assert!(expected == self.status, "{self}, and not {expected:?}");

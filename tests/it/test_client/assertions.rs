@@ -71,7 +71,7 @@ fn answers() -> TestClient {
         .route("/text", get("some text"))
         .route("/bytes", get(b"\xff".as_slice()))
         .merge(crate::support::routes::routes());
-    client_of(routes, SessionLayer::new(MemoryStore::new()))
+    client_of(routes, &SessionLayer::new(MemoryStore::new()))
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::support::layer;
 
 /// Says what was asked.
 async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> String {
-    let of = |name: &str| headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or("-").to_owned();
+    let of = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
     let body = String::from_utf8_lossy(&body).into_owned();
     format!("{method} {uri} {} {} {} {body}", of("host"), of("content-type"), of("cookie"))
 }
@@ -46,7 +46,7 @@ fn echoing() -> (TestClient, TestClock) {
         .route("/json", post(async |Json(json): Json<Value>| Json(json!({ "got": json }))))
         .fallback(echo);
     let clock = TestClock::default();
-    (client_of(routes, layer(MemoryStore::new(), &clock)), clock)
+    (client_of(routes, &layer(MemoryStore::new(), &clock)), clock)
 }
 
 #[tokio::test]
@@ -184,7 +184,8 @@ async fn a_service_that_fails_is_named_with_its_request() {
 #[tokio::test]
 async fn what_is_no_request_is_refused_with_a_sentence() {
     let (client, _) = echoing();
-    let mistakes: [(fn(TestClient), &str); 7] = [
+    type Mistake = fn(TestClient);
+    let mistakes: [(Mistake, &str); 7] = [
         (|client| drop(client.get("/a b")), "no path and no address"),
         (|client| drop(client.get("ftp://x/")), "no path and no address"),
         (|client| drop(client.get("/").header("a b", "c")), "no name of a header"),

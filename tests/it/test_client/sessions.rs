@@ -55,7 +55,7 @@ async fn the_cookie_of_the_layer_is_used_whatever_it_is() {
         SessionCookie::new("id").partitioned(true).insecure_visible_to_scripts(),
     ] {
         let sessions = SessionLayer::new(MemoryStore::new()).transport(cookie).unwrap();
-        let client = client_of(Router::new().nest("/app", routes()), sessions);
+        let client = client_of(Router::new().nest("/app", routes()), &sessions);
         client.session(|session| session.insert("n", 41)).await;
         assert_eq!(client.get("/app/add").await.text(), "42");
         client.assert_session_eq("n", 42).await;
@@ -77,7 +77,7 @@ async fn a_cookie_that_browsers_ignore_is_pointed_out() {
     client.assert_no_session().await;
 
     let sessions = SessionLayer::new(MemoryStore::new()).transport(SessionCookie::new_for_http("id")).unwrap();
-    let client = client_of(routes(), sessions).origin("http://localhost");
+    let client = client_of(routes(), &sessions).origin("http://localhost");
     client.get("/add").await.assert_sets_session_cookie();
     client.assert_has_session().await;
 }
@@ -86,7 +86,7 @@ async fn a_cookie_that_browsers_ignore_is_pointed_out() {
 async fn errors_of_the_function_and_of_the_store_name_the_line_of_the_test() {
     let clock = TestClock::default();
     let faults = FaultStore::new(MemoryStore::new());
-    let client = client_of(routes(), layer(faults.clone(), &clock));
+    let client = client_of(routes(), &layer(faults.clone(), &clock));
     let wrong = client.clone();
     let said = complaint(async move { wrong.session(|session| session.insert("", 1)).await }).await;
     assert!(said.contains("a path needs") && said.contains(file!()), "{said}");
@@ -134,7 +134,7 @@ async fn looking_changes_nothing_and_keeps_nothing_alive() {
     let clock = TestClock::default();
     let store = CountingStore::new(MemoryStore::new());
     let sessions = layer(store.clone(), &clock).policy(SessionPolicy::aal2().idle(HOUR).persistent(true)).unwrap();
-    let client = client_of(routes(), sessions);
+    let client = client_of(routes(), &sessions);
     client.session(|session| session.insert("n", 1)).await;
     store.reset();
     clock.advance(MINUTE * 30);
