@@ -1,9 +1,11 @@
 //! The examples, run as whoever reads them would: the real program, over a real socket.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -20,7 +22,7 @@ pub struct Example {
 
 /// Starts an example on a free port, with these environment variables, and waits until it says where it listens.
 pub fn start(name: &str, environment: &[(&str, &str)]) -> Example {
-    let mut process = Command::new(build(name))
+    let mut process = Command::new(program(name))
         .arg("0")
         .envs(environment.iter().copied())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -37,19 +39,28 @@ pub fn start(name: &str, environment: &[(&str, &str)]) -> Example {
     Example { address: address.parse().unwrap(), process, stdout }
 }
 
-/// The program of an example, built anew if need be: `cargo test --test it` alone would have left an old one.
-fn build(name: &str) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let done = Command::new(cargo)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--all-features", "--example", name])
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    // This test is at `debug/deps/it-…`, examples are at `debug/examples/`.
+/// The program of an example. It lies at `debug/examples/`, this test at `debug/deps/it-…`.
+fn program(name: &str) -> PathBuf {
+    LazyLock::force(&BUILT);
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join("examples").join(name)
 }
+
+/// All examples are built anew if need be, once: `cargo test --test it` alone would have left old ones.
+static BUILT: LazyLock<()> = LazyLock::new(|| {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--all-features", "--examples"]);
+    // Cargo describes this package to its tests. Build scripts that see that would run again, now and at the next build.
+    let of_this_package = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for name in std::env::vars_os().map(|(name, _)| name).filter(of_this_package) {
+        cargo.env_remove(name);
+    }
+    let done = cargo.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+});
 
 impl Example {
     /// What ctrl-c does. `kill` is built into every shell. How the program ended, and what else it printed.

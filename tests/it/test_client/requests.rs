@@ -181,10 +181,11 @@ async fn a_service_that_fails_is_named_with_its_request() {
     assert!(said.contains(file!()), "{said}");
 }
 
+type Mistake = fn(TestClient);
+
 #[tokio::test]
 async fn what_is_no_request_is_refused_with_a_sentence() {
     let (client, _) = echoing();
-    type Mistake = fn(TestClient);
     let mistakes: [(Mistake, &str); 7] = [
         (|client| drop(client.get("/a b")), "no path and no address"),
         (|client| drop(client.get("ftp://x/")), "no path and no address"),
