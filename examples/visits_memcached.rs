@@ -1,4 +1,5 @@
-//! A server that counts visits, and lets people log in and out; its sessions are in Memcached.
+//! A server that counts visits, and lets people log in and out; its sessions are in Memcached: at
+//! `$MEMCACHED_SERVER`, or on this machine.
 //!
 //! ```sh
 //! memcached -l 127.0.0.1 -U 0 &
@@ -24,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => 3000,
     };
 
-    let sessions = SessionLayer::new(MemcachedStore::connect(["127.0.0.1:11211"]).await?);
+    let server = std::env::var("MEMCACHED_SERVER").unwrap_or_else(|_| "127.0.0.1:11211".into());
+    let sessions = SessionLayer::new(MemcachedStore::connect([&*server]).await?);
     let sweeper = sessions.start_sweeper(SweeperSettings::default());
     let app = Router::new()
         .route("/", get(visits))

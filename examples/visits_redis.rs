@@ -1,4 +1,5 @@
-//! A server that counts visits, and lets people log in and out, with its sessions in Redis on this machine.
+//! A server that counts visits, and lets people log in and out, with its sessions in Redis: at `$REDIS_URL`, or on this
+//! machine.
 //!
 //! ```sh
 //! cargo run --example visits_redis --features redis          # http://127.0.0.1:3000
@@ -23,7 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => 3000,
     };
 
-    let sessions = SessionLayer::new(RedisStore::connect("redis://127.0.0.1").await?);
+    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1".into());
+    let sessions = SessionLayer::new(RedisStore::connect(&url).await?);
     let sweeper = sessions.start_sweeper(SweeperSettings::default());
     let app = Router::new()
         .route("/", get(visits))

@@ -208,6 +208,12 @@ impl SessionManager {
         self.engine.terms.name.as_str()
     }
 
+    /// What time it is for sessions, for test clients to agree.
+    #[cfg(feature = "testing")]
+    pub(crate) fn now(&self) -> crate::clock::Timestamp {
+        self.engine.clock.now()
+    }
+
     pub(crate) async fn open_shown(&self, shown: &Shown) -> Result<Session, SessionError> {
         let state = self.engine.open(shown).await?;
         Ok(Session::new(self.engine.clone(), state))

@@ -253,6 +253,12 @@ impl<E> SessionLayer<E> {
         self.shared.manager.start_sweeper(settings)
     }
 
+    /// The headers that take the token away from a client, for test clients to know the cookie by.
+    #[cfg(feature = "testing")]
+    pub(crate) fn removal(&self) -> http::HeaderMap {
+        self.shared.transport.removals()
+    }
+
     fn options(&mut self) -> &mut Shared {
         Arc::make_mut(&mut self.shared)
     }

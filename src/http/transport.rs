@@ -138,6 +138,13 @@ impl Transport {
         self.0[..count].iter().map(Carrier::request_header)
     }
 
+    /// The headers of all carriers that take a token away from a client.
+    #[cfg(feature = "testing")]
+    pub(super) fn removals(&self) -> HeaderMap {
+        let places = (0..self.0.len()).map(|index| Place(Some(index)));
+        places.map(|place| (self.answers_in(place).clone(), self.removal(place))).collect()
+    }
+
     fn answering(&self, place: Place) -> &Carrier {
         &self.0[place.0.unwrap_or(0)]
     }

@@ -163,6 +163,12 @@ impl Session {
         visible
     }
 
+    /// The raw JSON text of a flash value, which is no reading.
+    #[cfg(feature = "testing")]
+    pub(crate) fn visible_flash(&self, name: &str) -> Option<Box<str>> {
+        self.see(FlashGroup::Value, name)
+    }
+
     fn see(&self, group: FlashGroup, name: &str) -> Option<Box<str>> {
         let visible = self.unit().state().flash(group);
         visible.into_iter().find(|(visible, _)| **visible == *name).map(|(_, value)| value)

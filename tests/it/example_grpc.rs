@@ -9,13 +9,13 @@ use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::support::example::{Example, command};
+use crate::support::example::{Example, program, start};
 
 const TOKEN: &str = "x-session-token";
 
 /// What the example's client prints, line by line.
 async fn visit(server: &Example, token: &[&str]) -> Vec<String> {
-    let mut client = command("grpc");
+    let mut client = std::process::Command::new(program("grpc"));
     client.args(["visit", &format!("http://{}", server.address)]).args(token);
     let done = tokio::task::spawn_blocking(move || client.output().unwrap()).await.unwrap();
     String::from_utf8(done.stdout).unwrap().lines().map(str::to_owned).collect()
@@ -35,7 +35,7 @@ async fn call(server: &Example, token: Option<&str>) -> Result<Response<u64>, St
 
 #[tokio::test]
 async fn the_token_travels_as_metadata() {
-    let server = Example::start("grpc");
+    let server = start("grpc", &[]);
     let first = visit(&server, &[]).await;
     assert_eq!(first[0], "visit 1");
     let token = first[1].strip_prefix("token ").unwrap();

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::example::Example;
+use crate::support::example::{Example, start};
 
 /// What `nc` does.
 struct Connection(BufReader<TcpStream>);
@@ -27,7 +27,7 @@ impl Connection {
 
 #[tokio::test]
 async fn a_client_goes_on_with_its_session_over_another_connection() {
-    let server = Example::start("lines");
+    let server = start("lines", &[]);
     let mut first = Connection::open(&server).await;
     let [token, answer] = first.say("add milk").await;
     let token = token.strip_prefix("token ").unwrap().to_owned();
@@ -58,7 +58,7 @@ async fn a_client_goes_on_with_its_session_over_another_connection() {
 #[tokio::test]
 #[cfg(unix)]
 async fn ctrl_c_ends_it_in_good_order() {
-    let server = Example::start("lines");
+    let server = start("lines", &[]);
     Connection::open(&server).await.say::<2>("add milk").await;
     let (status, rest) = server.interrupt();
     assert!(status.success(), "{status}");

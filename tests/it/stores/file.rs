@@ -72,17 +72,3 @@ async fn keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     conformance::check(async || FileStore::open(dir.path()).await.unwrap()).await;
 }
-
-#[test]
-fn its_example_differs_in_the_store_alone() {
-    let example = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        let text = std::fs::read_to_string(path).unwrap();
-        let code = text.lines().filter(|line| !line.starts_with("//!"));
-        code.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let (memory, file) = (example("visits.rs"), example("visits_file.rs"));
-    assert_eq!(memory.len(), file.len());
-    let differences = memory.iter().zip(&file).filter(|(memory, file)| memory != file);
-    assert_eq!(differences.filter(|(_, line)| !line.starts_with("use cloakroom::")).count(), 1);
-}

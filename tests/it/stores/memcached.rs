@@ -305,18 +305,3 @@ async fn an_address_that_cannot_be_is_an_error_at_once() {
     assert!(MemcachedStore::connect([MemcachedServer::new("no port")]).await.is_err());
     assert!(MemcachedStore::connect::<&str>([]).await.is_err());
 }
-
-#[test]
-fn the_example_differs_from_visits_in_its_store_only() {
-    let code = |name: &str| {
-        let path = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with("//!"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let (visits, ours) = (code("visits"), code("visits_memcached"));
-    assert_eq!(visits.len(), ours.len());
-    let differing: Vec<_> = visits.iter().zip(&ours).filter(|(one, other)| one != other).collect();
-    assert_eq!(differing.len(), 2, "the import and the store: {differing:?}");
-    assert!(differing.iter().all(|(one, other)| one.contains("MemoryStore") && other.contains("MemcachedStore")));
-}

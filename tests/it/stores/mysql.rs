@@ -19,7 +19,7 @@ async fn shared() -> Option<String> {
 }
 
 /// The URL of a database for the tests. The server's own ones are no place for tables.
-async fn database(server: &Server) -> String {
+pub async fn database(server: &Server) -> String {
     let url = format!("mysql://root@127.0.0.1:{}", server.port);
     let started = Instant::now();
     let mut connection = loop {

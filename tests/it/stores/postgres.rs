@@ -17,12 +17,12 @@ async fn shared() -> Option<String> {
     Some(url(server))
 }
 
-fn url(server: &Server) -> String {
+pub fn url(server: &Server) -> String {
     format!("postgres://postgres@127.0.0.1:{}/postgres", server.port)
 }
 
 /// A store of this table. A server that has just started says for a while that it is not ready.
-async fn store(url: &str, table: &str) -> PostgresStore {
+pub async fn store(url: &str, table: &str) -> PostgresStore {
     let started = Instant::now();
     let store = loop {
         match PostgresStore::connect(url).await {

@@ -1,37 +1,71 @@
-//! The examples, started as their documentation does it.
+//! The examples, run as whoever reads them would: the real program, over a real socket.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 
-/// `cargo run` of an example. Not the binary that may lie beside the tests: `cargo test --test it` would not have built it
-/// anew.
-pub fn command(name: &str) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "--quiet", "--example", name, "--"]);
-    command
-}
+use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
-/// An example that listens on a free port. Killed when dropped.
+/// A running example. Killed when dropped.
 pub struct Example {
     process: Child,
     stdout: BufReader<ChildStdout>,
     pub address: SocketAddr,
 }
 
-impl Example {
-    pub fn start(name: &str) -> Self {
-        let mut process = command(name).arg("0").stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ").expect("the example says where it listens");
-        let address = address.strip_prefix("http://").unwrap_or(address).parse().unwrap();
-        Self { process, stdout, address }
-    }
+/// Starts an example on a free port, with these environment variables, and waits until it says where it listens.
+pub fn start(name: &str, environment: &[(&str, &str)]) -> Example {
+    let mut process = Command::new(program(name))
+        .arg("0")
+        .envs(environment.iter().copied())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| {
+        let _ = process.kill();
+        panic!("{name} says where it listens, not {line:?}")
+    });
+    let address = address.strip_prefix("http://").unwrap_or(address).parse().unwrap();
+    Example { address, process, stdout }
+}
 
-    /// What ctrl-c does. `kill` is built into every shell.
+/// The program of an example. It lies at `debug/examples/`, this test at `debug/deps/it-…`.
+pub fn program(name: &str) -> PathBuf {
+    LazyLock::force(&BUILT);
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("examples").join(name)
+}
+
+/// All examples are built anew if need be, once: `cargo test --test it` alone would have left old ones.
+static BUILT: LazyLock<()> = LazyLock::new(|| {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--all-features", "--examples"]);
+    // Cargo describes this package to its tests. Build scripts that see that would run again, now and at the next build.
+    let of_this_package = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for name in std::env::vars_os().map(|(name, _)| name).filter(of_this_package) {
+        cargo.env_remove(name);
+    }
+    let done = cargo.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+});
+
+impl Example {
+    /// What ctrl-c does. `kill` is built into every shell. How the program ended, and what else it printed.
+    #[cfg(unix)]
     pub fn interrupt(mut self) -> (ExitStatus, String) {
         let kill = format!("kill -INT {}", self.process.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -39,11 +73,71 @@ impl Example {
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.process.wait().unwrap(), rest)
     }
+
+    /// Somebody with a cookie jar of their own.
+    pub fn visitor(&self) -> Curl {
+        Curl { server: self.address, jar: Vec::new() }
+    }
 }
 
 impl Drop for Example {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// What curl does with `-b jar -c jar`: a new connection for every request, and a cookie jar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Curl {
+    pub server: SocketAddr,
+    /// Names and values.
+    pub jar: Vec<(String, String)>,
+}
+
+impl Curl {
+    /// The body of a page that is there.
+    pub async fn get(&mut self, path: &str) -> String {
+        let (status, body) = self.send(Method::GET, path, "", "").await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    pub async fn post_form(&mut self, path: &str, form: &'static str) -> (StatusCode, String) {
+        self.send(Method::POST, path, "application/x-www-form-urlencoded", form).await
+    }
+
+    pub async fn post_json(&mut self, path: &str, json: &'static str) -> (StatusCode, String) {
+        self.send(Method::POST, path, "application/json", json).await
+    }
+
+    pub async fn send(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> (StatusCode, String) {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.server.to_string());
+        if !kind.is_empty() {
+            request = request.header(CONTENT_TYPE, kind);
+        }
+        if !self.jar.is_empty() {
+            let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header(COOKIE, pairs.join("; "));
+        }
+        let stream = TokioIo::new(TcpStream::connect(self.server).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request.body(Full::new(body.as_bytes())).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        self.keep_cookies(&parts.headers);
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, String::from_utf8(body.into()).unwrap())
+    }
+
+    fn keep_cookies(&mut self, headers: &HeaderMap) {
+        for cookie in headers.get_all(SET_COOKIE) {
+            let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            self.jar.retain(|(old, _)| old != name);
+            if !attributes.contains("Max-Age=0") {
+                self.jar.push((name.to_owned(), value.to_owned()));
+            }
+        }
     }
 }
