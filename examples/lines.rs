@@ -38,8 +38,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("port {port} cannot be used, give another one or 0: {error}"))?;
     println!("listening on {}", listener.local_addr()?);
     tokio::select! {
+        // The signal first: it is waited for before the first client is served. Where there is none the server runs on.
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => {}
         ended = accept(&listener, &sessions) => ended?,
-        _ = tokio::signal::ctrl_c() => {}
     }
     // What clients that went away have left half stored is stored before the process ends.
     sessions.drain(Duration::from_secs(5)).await;

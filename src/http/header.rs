@@ -21,8 +21,8 @@ use crate::error::ConfigError;
 ///
 /// * Scripts of a page can read the token, and with it whoever gets a script into the page; an `HttpOnly` cookie keeps
 ///   it from them. For pages in browsers take the cookie.
-/// * No browser sends the header by itself, so no other site can make one send it: cross-site request forgery is not
-///   possible with this header.
+/// * No browser sends the header by itself, so no other site can make it: a request whose token is in the header needs no
+///   protection against forgery (CSRF). One whose token is in a cookie does.
 /// * It has no lifetime of its own: the client keeps the token as long as it likes, and the server decides.
 /// * To scripts of other origins the answer's header is hidden unless CORS exposes it
 ///   (`Access-Control-Expose-Headers`), and the request's has to be allowed (`Access-Control-Allow-Headers`; `*` does not

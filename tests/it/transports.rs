@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
@@ -426,6 +427,22 @@ async fn a_store_that_is_down_makes_nobody_forget_a_token() {
         store.heal();
     }
     assert_eq!(room.ask("/n", &[(HEADER, token.as_bytes())]).await.body, "1");
+}
+
+#[tokio::test]
+async fn nested_layers_that_share_a_header_have_one_session() {
+    let (store, clock) = (MemoryStore::new(), TestClock::default());
+    let around = |transport: Transport| layer(store.clone(), &clock).transport(transport).unwrap();
+    let outer_adds = from_fn(async |session: Session, request: Request<Body>, next: Next| {
+        add(&session).unwrap();
+        next.run(request).await
+    });
+    let inside = routes().layer(around(SessionHeader::bearer().into())).layer(outer_adds);
+    let app = inside.layer(around(Transport::from(x_header()).or(SessionHeader::bearer())));
+    let room =
+        Room { app, store: CountingStore::new(store.clone()), clock: clock.clone(), events: EventLog::default() };
+    let answer = room.ask("/add", &[("authorization", b"Bearer")]).await;
+    assert_eq!((&*answer.body, speaks_in(&answer), store.len()), ("2", vec!["authorization"], 1));
 }
 
 /// An answer in another place than the token came from would hand a cookie's token to scripts.
