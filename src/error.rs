@@ -58,6 +58,8 @@ pub enum ErrorKind {
     Destroyed,
     /// The session ended while this request was at work: logged out elsewhere, expired, or its secret replaced.
     Ended,
+    /// Something was asked for that only a stored session has, and nothing was ever written to this one.
+    NotStored,
     /// The record was written by a newer version of this crate. It is kept as it is.
     NewerFormat,
     /// There is no `SessionLayer` around the handler that asked for a session.

@@ -37,7 +37,7 @@ pub use http::{
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, Limits, SessionPolicy};
-pub use session::{ReadOnlySession, Session};
+pub use session::{DetachedSession, ReadOnlySession, Session};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;

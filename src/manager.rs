@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Engine, InFlight, Shown, Turns};
+use crate::engine::{Endings, Engine, InFlight, Shown, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
@@ -68,6 +68,7 @@ impl SessionManager {
                 events: Events::default(),
                 in_flight: Arc::new(InFlight::default()),
                 turns: Arc::new(Turns::default()),
+                endings: Arc::new(Endings::default()),
             }),
         }
     }

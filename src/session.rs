@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "a path is written in place: `get(\"a.b\")`, not `get(&\"a.b\")`")]
 
+mod detached;
 mod expiry;
 mod read_only;
 
@@ -22,6 +23,7 @@ use crate::policy::{Limits, SessionPolicy};
 use crate::state::{Mode, SessionStatus, State, TokenChange, View};
 use crate::token::SessionId;
 
+pub use detached::DetachedSession;
 pub use read_only::ReadOnlySession;
 
 /// How often a value is computed anew that others change meanwhile, before it is taken for a mistake.
@@ -271,18 +273,7 @@ impl Session {
     /// [`Conflict`](ErrorKind::Conflict), [`TooLargeForStore`](ErrorKind::TooLargeForStore); the changes are kept and tried
     /// once more after the handler. [`Committed`](ErrorKind::Committed) once the request has been answered.
     pub async fn save(&self) -> Result<(), SessionError> {
-        // A task of its own: who waits may stop to poll without letting go, and others wait for the end of this.
-        match tokio::spawn(self.0.clone().commit(Mode::Save)).await {
-            Ok(result) => result.map(drop),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(cancelled) => Err(SessionError::new(
-                    ErrorKind::Unavailable,
-                    "the runtime was shut down during the save; whether it was kept is unknown",
-                )
-                .because(cancelled)),
-            },
-        }
+        in_a_task(self.0.clone().commit(Mode::Save)).await.map(drop)
     }
 
     /// Loads the session again, to see what other requests have stored since. What this request has changed and not yet
@@ -292,7 +283,27 @@ impl Session {
     ///
     /// [`ErrorKind::Ended`] if the session was ended elsewhere; it is empty from then on. The kinds of store failures.
     pub async fn reload(&self) -> Result<(), SessionError> {
-        self.0.reload().await
+        in_a_task(self.0.clone().reload()).await
+    }
+
+    /// Goes on beyond the request: stores what it has changed so far, as [`save`](Self::save), and returns a handle for a
+    /// WebSocket, a stream of events, or a task in the background. See [`DetachedSession`].
+    ///
+    /// The request keeps its own part of the session. May be called after it was answered as well, with nothing left to be
+    /// stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotStored`] if nothing was ever written to the session. [`ErrorKind::Destroyed`] after
+    /// [`destroy`](Self::destroy), [`ErrorKind::Ended`] if the session was ended elsewhere. The kinds of store failures, as
+    /// with [`save`](Self::save).
+    pub async fn detach(&self) -> Result<DetachedSession, SessionError> {
+        match self.save().await {
+            Err(error) if error.kind() == ErrorKind::Committed => {}
+            saved => saved?,
+        }
+        let present = self.0.state().to_detach()?;
+        Ok(DetachedSession::new(self.0.engine.clone(), present))
     }
 
     /// The data as they are now, to be looked into without the lock: decoding is the application's code.
@@ -369,6 +380,21 @@ impl fmt::Debug for Session {
     /// Shows the public id and the status, and no data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.id()).field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// Who waits for a future may stop to poll it without letting go, while others wait for the end of it.
+async fn in_a_task<T: Send + 'static>(future: RunToEnd<Result<T, SessionError>>) -> Result<T, SessionError> {
+    match tokio::spawn(future).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(SessionError::new(
+                ErrorKind::Unavailable,
+                "the runtime was shut down in the middle of a call to the store; whether changes were kept is unknown",
+            )
+            .because(cancelled)),
+        },
     }
 }
 

@@ -104,6 +104,8 @@ pub(crate) struct State {
     /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
     ended: bool,
     closed: bool,
+    /// No answer is to come that could bring the client a new token.
+    detached: bool,
     /// The client has something to forget when the session ends.
     came_with_a_token: bool,
     /// The data with the journal applied; `None` while nothing was changed.
@@ -161,6 +163,7 @@ impl State {
             origin,
             ended: false,
             closed: false,
+            detached: false,
             changed: None,
             journal: Journal::default(),
             reads: Reads::default(),
@@ -168,6 +171,24 @@ impl State {
             unfinished: None,
             token_change: PendingChange::Keep,
             revision: 0,
+        }
+    }
+
+    /// A part of its own in a session, beyond the request that has opened it.
+    pub(crate) fn detached(present: Present) -> Self {
+        Self { detached: true, ..Self::new(Ok(present)) }
+    }
+
+    /// What such a part begins with.
+    pub(crate) fn to_detach(&self) -> Result<Present, SessionError> {
+        match (self.present(), self.status) {
+            (Some(present), _) => Ok(present.clone()),
+            (None, SessionStatus::Destroyed) => Err(self.check_not_ended().err().unwrap_or_else(destroyed)),
+            (None, _) => Err(SessionError::new(
+                ErrorKind::NotStored,
+                "the session was never stored, so there is nothing to detach from: write something to it first, or answer \
+                 that the client has to begin with another page",
+            )),
         }
     }
 
@@ -210,9 +231,7 @@ impl State {
 
     /// Whether writing is possible at all.
     pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
-        if self.ended {
-            return Err(ended());
-        }
+        self.check_not_ended()?;
         if self.closed {
             return Err(SessionError::new(
                 ErrorKind::Committed,
@@ -221,13 +240,14 @@ impl State {
             ));
         }
         if self.status == SessionStatus::Destroyed {
-            return Err(SessionError::new(
-                ErrorKind::Destroyed,
-                "the session was written after destroy() in the same request, and the change was not kept; \
-                 the next request starts with an empty session",
-            ));
+            return Err(destroyed());
         }
         Ok(())
+    }
+
+    /// Whether nobody else has ended the session, as far as is known.
+    pub(crate) fn check_not_ended(&self) -> Result<(), SessionError> {
+        if self.ended { Err(ended()) } else { Ok(()) }
     }
 
     /// Does a change to the data as this request sees them. On an error nothing has changed.
@@ -258,14 +278,27 @@ impl State {
         Ok(there)
     }
 
-    pub(crate) fn rotate(&mut self) -> Result<(), SessionError> {
+    /// Whether what is changed can reach the client.
+    fn check_answerable(&self) -> Result<(), SessionError> {
         self.check_writable()?;
+        if self.detached {
+            return Err(SessionError::new(
+                ErrorKind::Committed,
+                "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
+                 regenerate and remember sessions in requests",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rotate(&mut self) -> Result<(), SessionError> {
+        self.check_answerable()?;
         self.lifecycle.rotate = true;
         Ok(())
     }
 
     pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
-        self.check_writable()?;
+        self.check_answerable()?;
         self.lifecycle.remember = Some(duration);
         Ok(())
     }
@@ -307,7 +340,7 @@ impl State {
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
         match mode {
-            Mode::Save if self.closed => self.check_writable()?,
+            Mode::Save if self.closed || self.ended => self.check_writable()?,
             Mode::Save => {}
             Mode::Final => self.close(),
             Mode::FinalWithoutData => {
@@ -352,7 +385,8 @@ impl State {
 
     /// Ends a commit that has come to its end. What was written in the meantime stays in the journal, to be put on top of
     /// what was stored.
-    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) {
+    /// Returned is what was stored, if there is something to be put on it.
+    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) -> Option<Present> {
         match stored {
             Stored::Saved { present, issue, refresh } => {
                 self.token_change = match (issue, refresh) {
@@ -361,10 +395,11 @@ impl State {
                     (false, false) => self.token_change,
                 };
                 self.reads.catch_up(work.journal(), &present.contents.data);
-                self.origin = Ok(present);
-                if self.journal.is_empty() {
-                    self.changed = None;
+                self.origin = Ok(present.clone());
+                if !self.journal.is_empty() {
+                    return Some(present);
                 }
+                self.changed = None;
             }
             Stored::Touched { expires_at, refresh } => {
                 if let Ok(present) = &mut self.origin {
@@ -381,6 +416,7 @@ impl State {
             }
             Stored::Dropped(_) => self.end(),
         }
+        None
     }
 
     /// Ends a commit that has failed. Its changes are there again, to be tried once more; if they may have been stored, they
@@ -447,6 +483,14 @@ impl State {
             _ => TokenChange::Keep,
         }
     }
+}
+
+fn destroyed() -> SessionError {
+    SessionError::new(
+        ErrorKind::Destroyed,
+        "the session was written after destroy() in the same request, and the change was not kept; \
+         the next request starts with an empty session",
+    )
 }
 
 /// The session is over, for whoever has to know.
