@@ -154,6 +154,9 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
         through_sessions:
             concurrent_counts_add_up,
             a_slow_request_does_not_bring_a_session_back,
+            a_detached_session_ends_with_a_logout_elsewhere,
+            a_detached_session_ends_with_a_login_elsewhere,
+            a_detached_session_expires,
             a_swapped_record_is_not_served,
             a_scrambled_record_is_not_served_and_stays;
     }

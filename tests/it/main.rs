@@ -13,6 +13,7 @@ mod architecture;
 mod cancellation;
 mod cookies_read;
 mod cookies_write;
+mod detached;
 mod example_visits;
 mod expiry;
 mod extractors;
