@@ -104,10 +104,7 @@ pub(crate) struct State {
     /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
     ended: bool,
     closed: bool,
-    /// No answer is to come that could bring the client a new token.
-    detached: bool,
-    /// The client has something to forget when the session ends.
-    came_with_a_token: bool,
+    client: Client,
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
@@ -119,6 +116,16 @@ pub(crate) struct State {
     token_change: PendingChange,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// It has something to forget when the session ends.
+    HasToken,
+    HasNone,
+    /// No answer is to come that could bring it a token.
+    OutOfReach,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,11 +166,10 @@ impl State {
     pub(crate) fn new(origin: Result<Present, Absence>) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
-            came_with_a_token: matches!(origin, Ok(_) | Err(Absence::Unknown)),
+            client: if matches!(origin, Ok(_) | Err(Absence::Unknown)) { Client::HasToken } else { Client::HasNone },
             origin,
             ended: false,
             closed: false,
-            detached: false,
             changed: None,
             journal: Journal::default(),
             reads: Reads::default(),
@@ -176,7 +182,7 @@ impl State {
 
     /// A part of its own in a session, beyond the request that has opened it.
     pub(crate) fn detached(present: Present) -> Self {
-        Self { detached: true, ..Self::new(Ok(present)) }
+        Self { client: Client::OutOfReach, ..Self::new(Ok(present)) }
     }
 
     /// What such a part begins with.
@@ -281,7 +287,7 @@ impl State {
     /// Whether what is changed can reach the client.
     fn check_answerable(&self) -> Result<(), SessionError> {
         self.check_writable()?;
-        if self.detached {
+        if self.client == Client::OutOfReach {
             return Err(SessionError::new(
                 ErrorKind::Committed,
                 "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
@@ -411,7 +417,8 @@ impl State {
             }
             Stored::Deleted => {
                 // A token that was issued by this very request has not reached the client.
-                self.token_change = if self.came_with_a_token { PendingChange::Remove } else { PendingChange::Keep };
+                self.token_change =
+                    if self.client == Client::HasToken { PendingChange::Remove } else { PendingChange::Keep };
                 self.origin = Err(Absence::NothingShown);
             }
             Stored::Dropped(_) => self.end(),

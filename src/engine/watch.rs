@@ -29,7 +29,7 @@ impl Watch {
     pub(crate) async fn over(&self) {
         if self.over.clone().wait_for(|over| *over).await.is_err() {
             // The runtime is being shut down, and who waits with it.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -5,27 +5,32 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::support::N;
 
-/// The example, started as the README does it. Killed when dropped.
-struct Server {
+/// An example, started as the README does it. Killed when dropped.
+pub struct Server {
     process: Child,
     stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Server {
     fn start() -> Self {
+        Self::of("visits")
+    }
+
+    pub fn of(example: &str) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // Not the binary that may lie beside this test: `cargo test --test it` would not have built it anew.
         let mut process = Command::new(cargo)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["run", "--quiet", "--example", "visits", "--", "0"])
+            .args(["run", "--quiet", "--example", example, "--", "0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -37,7 +42,7 @@ impl Server {
     }
 
     /// What ctrl-c does. `kill` is built into every shell.
-    fn interrupt(mut self) -> (ExitStatus, String) {
+    pub fn interrupt(mut self) -> (ExitStatus, String) {
         let kill = format!("kill -INT {}", self.process.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let mut rest = String::new();
@@ -55,27 +60,34 @@ impl Drop for Server {
 
 /// What curl does with `-b jar -c jar`: a new connection for every request, and a cookie jar.
 #[derive(Clone)]
-struct Curl {
+pub struct Curl {
     server: SocketAddr,
-    jar: Option<String>,
+    pub jar: Option<String>,
 }
 
 impl Curl {
-    fn new(server: &Server) -> Self {
+    pub fn new(server: &Server) -> Self {
         Self { server: server.address, jar: None }
     }
 
-    async fn get(&mut self, path: &str) -> String {
+    pub async fn get(&mut self, path: &str) -> String {
         let (status, body) = self.send(Method::GET, path, "", "").await;
         assert_eq!(status, StatusCode::OK);
         body
     }
 
-    async fn post_form(&mut self, path: &str, form: &'static str) -> (StatusCode, String) {
+    pub async fn post_form(&mut self, path: &str, form: &'static str) -> (StatusCode, String) {
         self.send(Method::POST, path, "application/x-www-form-urlencoded", form).await
     }
 
     async fn send(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> (StatusCode, String) {
+        let (parts, body) = self.open(method, path, kind, body).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, String::from_utf8(body.into()).unwrap())
+    }
+
+    /// An answer that goes on.
+    pub async fn open(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(path).header("host", self.server.to_string());
         if !kind.is_empty() {
             request = request.header(CONTENT_TYPE, kind);
@@ -87,10 +99,8 @@ impl Curl {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request.body(Full::new(body.as_bytes())).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        self.keep_cookie(&parts.headers);
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts.status, String::from_utf8(body.into()).unwrap())
+        self.keep_cookie(response.headers());
+        response
     }
 
     fn keep_cookie(&mut self, headers: &HeaderMap) {

@@ -14,6 +14,7 @@ mod cancellation;
 mod cookies_read;
 mod cookies_write;
 mod detached;
+mod example_live;
 mod example_visits;
 mod expiry;
 mod extractors;
