@@ -191,7 +191,7 @@ impl Unit {
             Stored::Dropped(reason) => Some(*reason),
             _ => None,
         };
-        if let (true, Some(id)) = (stored.may_end_others(), work.id()) {
+        if let Some(id) = work.ended_for_others(&stored) {
             self.engine.endings.announce(id);
         }
         let written_since = self.state().finish(stored, work);

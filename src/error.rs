@@ -52,7 +52,7 @@ pub enum ErrorKind {
     Encode,
     /// The stored value is not of the type that was asked for. It stays as it is.
     Decode,
-    /// The session was written after its request had been answered.
+    /// The session was written after its request had been answered, or was to get a new cookie with no answer to come.
     Committed,
     /// The session was written after `destroy` in the same request.
     Destroyed,

@@ -45,6 +45,8 @@ const TRIES: usize = 64;
 /// again on the newer value. `get` followed by `insert` of one key is different: the value was computed from one that
 /// is out of date, so the later write stands; use `update`, or [`Conflicts::Refuse`](crate::Conflicts::Refuse).
 ///
+/// What outlives its request, such as a WebSocket, takes a handle of its own: [`detach`](Self::detach).
+///
 /// # Errors
 ///
 /// Reading fails with [`ErrorKind::Decode`] if the value is of another type, and with [`ErrorKind::NotAnObject`] if

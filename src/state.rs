@@ -242,7 +242,7 @@ impl State {
             return Err(SessionError::new(
                 ErrorKind::Committed,
                 "the session was written after its request had been answered, and the change was not kept; \
-                 write before the response is returned",
+                 write before the response is returned, or use Session::detach for what goes on after it",
             ));
         }
         if self.status == SessionStatus::Destroyed {

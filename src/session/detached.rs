@@ -55,10 +55,18 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// [`ErrorKind::Committed`](crate::ErrorKind::Committed): there is no answer that could bring the client its new cookie.
 /// [`destroy`](Session::destroy) works, followed by `save`; the client's cookie then opens nothing.
 ///
+/// # Handshakes from other sites
+///
+/// A page of any site may open a WebSocket to yours, and the browser sends your cookie along (RFC 6455 section 10.2). Compare
+/// the `Origin` header of the handshake with the origins that you serve before you detach (ASVS 4.4.2);
+/// `examples/websocket.rs` shows it.
+///
 /// # At shutdown
 ///
 /// [`SessionLayer::drain`](crate::SessionLayer::drain) waits for saves that have begun, not for handles that are still held:
 /// close your connections first. What a handle has changed and not saved is gone with it.
+///
+/// `examples/websocket.rs` and `examples/sse.rs` are servers to play with.
 ///
 /// # Example: a task that works on for the visitor
 ///

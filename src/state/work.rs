@@ -51,17 +51,6 @@ pub(crate) enum Stored {
     Dropped(DropReason),
 }
 
-impl Stored {
-    /// Whether the session has ended for some who had it, or this is how it became known.
-    pub(crate) fn may_end_others(&self) -> bool {
-        match self {
-            Self::Saved { issue, .. } => *issue,
-            Self::Deleted | Self::Dropped(_) => true,
-            Self::Touched { .. } => false,
-        }
-    }
-}
-
 /// What a newer record means to a commit that has met a conflict, or does not know how its own call ended.
 pub(crate) enum Rebased {
     /// The record is this commit's own.
@@ -122,6 +111,16 @@ impl Work {
     /// The token by which the record is to be loaded again.
     pub(crate) fn token(&self) -> Option<&Token> {
         self.base.as_ref().ok().map(|present| &present.token).or(self.token.as_ref())
+    }
+
+    /// The session, if this is how it has ended for others who hold it, or how that became known.
+    pub(crate) fn ended_for_others(&self, stored: &Stored) -> Option<SessionId> {
+        let ended = match stored {
+            Stored::Saved { .. } => self.lifecycle.rotate,
+            Stored::Deleted | Stored::Dropped(_) => true,
+            Stored::Touched { .. } => false,
+        };
+        self.base.as_ref().ok().filter(|_| ended).map(Present::id)
     }
 
     /// Whether it is about data alone, so that a policy may let it be lost.

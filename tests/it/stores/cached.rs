@@ -4,7 +4,8 @@ use std::time::Duration;
 use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, StoreErrorKind, Timestamp};
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock, conformance};
 use cloakroom::{
-    CachedStore, ErrorKind, MemoryStore, NoopStore, SessionId, SessionStatus, SessionStore, Token, TokenChange,
+    CachedStore, ErrorKind, MemoryStore, MigratingStore, NoopStore, SessionId, SessionStatus, SessionStore,
+    TimeoutStore, Token, TokenChange,
 };
 use tokio::task::JoinSet;
 
@@ -252,6 +253,31 @@ async fn rel_16_a_new_secret_is_known_to_every_process_at_once() {
 }
 
 #[tokio::test]
+async fn rel_16_a_wrapper_around_a_cache_does_not_stand_in_the_way() {
+    type Wrap = fn(CachedStore<MemoryStore, MemoryStore>) -> Arc<dyn SessionStore>;
+    let wrappers: [Wrap; 6] = [
+        |cached| Arc::new(Box::new(cached) as Box<dyn SessionStore>),
+        |cached| Arc::new(TimeoutStore::new(cached, STALENESS)),
+        |cached| Arc::new(MigratingStore::new(MemoryStore::new(), cached)),
+        |cached| Arc::new(CachedStore::new(NoopStore, cached, STALENESS)),
+        |cached| Arc::new(CountingStore::new(cached)),
+        |cached| Arc::new(FaultStore::new(cached)),
+    ];
+    for wrap in wrappers {
+        let (back, clock) = (MemoryStore::new(), TestClock::default());
+        let process = || manager(wrap(CachedStore::new(MemoryStore::new(), back.clone(), STALENESS)), &clock);
+        let (here, there) = (process(), process());
+        let before = new_session(&here).await;
+        assert_eq!(open(&there, &before).await.status(), SessionStatus::Resumed);
+        let login = open(&here, &before).await;
+        login.regenerate().unwrap();
+        let TokenChange::Issue(issued) = here.commit(&login).await.unwrap() else { panic!("no token") };
+        let session = open(&there, &issued.token).await;
+        assert_eq!(session.status(), SessionStatus::Resumed, "{:?}", there.store());
+    }
+}
+
+#[tokio::test]
 async fn rel_16_a_stranger_costs_the_same_calls_whatever_is_wrong_with_the_token() {
     let clock = TestClock::default();
     let back = CountingStore::new(MemoryStore::new());
@@ -261,8 +287,7 @@ async fn rel_16_a_stranger_costs_the_same_calls_whatever_is_wrong_with_the_token
         let token = new_session(&manager).await;
         let expired = new_session(&manager).await;
         let unknown = Token::parse(&[b'A'; 64]).unwrap();
-        let text = token.expose().to_owned();
-        let wrong = Token::parse((text[..60].to_owned() + "AAAA").as_bytes()).unwrap();
+        let wrong = Token::parse((token.expose()[..60].to_owned() + "AAAA").as_bytes()).unwrap();
         for (token, hours) in [(unknown, 0), (wrong, 0), (expired, 24 * 365)] {
             clock.advance(Duration::from_hours(hours));
             back.reset();
