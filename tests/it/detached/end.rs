@@ -118,8 +118,8 @@ async fn once_it_has_ended_everything_is_refused_and_nothing_comes_back() {
     add(&detached).unwrap();
     request(&there, &token, Session::destroy).await;
     detached.ended().await;
-    assert!(is_ended(detached.save().await), "what was written before gets lost, but not silently");
     assert!(is_ended(add(&detached)) && is_ended(detached.insert("n", 1)) && is_ended(detached.clear()));
+    assert!(is_ended(detached.save().await), "what was written before gets lost, but not silently");
     assert!(is_ended(detached.save().await) && is_ended(detached.reload().await) && is_ended(detached.detach().await));
     assert_eq!((detached.id(), detached.keys().len()), (None, 0));
     assert_eq!(store.inner().len(), 0);
