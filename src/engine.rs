@@ -2,9 +2,11 @@
 
 mod backoff;
 mod deadline;
+mod endings;
 mod key_types;
 mod run_to_end;
 mod turns;
+mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,14 +18,16 @@ use crate::record::{DecodeError, Record};
 use crate::state::{
     Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work, ended,
 };
-use crate::store::{CreateOutcome, SaveOutcome, SessionStore};
+use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
 
 pub(crate) use backoff::jitter;
+pub(crate) use endings::Endings;
 pub(crate) use key_types::KeyTypes;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
 pub(crate) use turns::Turns;
+pub(crate) use watch::Watch;
 
 /// Tokens of one name that a request may show before none of them is looked up.
 pub(crate) const MAX_TOKENS: usize = 4;
@@ -50,6 +54,7 @@ pub(crate) struct Engine {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) key_types: Arc<KeyTypes>,
+    pub(crate) endings: Arc<Endings>,
 }
 
 /// One request's part of a session, shared by all handles of that request.
@@ -125,18 +130,29 @@ impl Unit {
         }
     }
 
-    /// Learns what others have saved in the meantime.
-    pub(crate) async fn reload(&self) -> Result<(), SessionError> {
-        let _one_at_a_time = self.io.lock().await;
-        let (token, left_over) = {
-            let mut state = self.state();
-            let Some(present) = state.present() else { return Ok(()) };
-            (present.token.clone(), state.take_unfinished())
-        };
-        if let Some(work) = left_over {
-            self.perform(*work, Mode::Save).await?;
-        }
-        match self.engine.recognize(&token, self.engine.clock.now()).await? {
+    /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.
+    pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
+        let engine = self.engine.clone();
+        RunToEnd::new(&engine.in_flight, &engine.events, async move {
+            let _one_at_a_time = self.io.lock().await;
+            let left_over = {
+                let mut state = self.state();
+                if state.present().is_none() {
+                    return state.check_not_ended();
+                }
+                state.take_unfinished()
+            };
+            if let Some(work) = left_over {
+                self.perform(*work, Mode::Save).await?;
+            }
+            self.catch_up().await
+        })
+    }
+
+    /// Goes on from what the store has now.
+    async fn catch_up(&self) -> Result<(), SessionError> {
+        let Some(token) = self.state().present().map(|present| present.token.clone()) else { return Ok(()) };
+        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await? {
             Recognition::Valid(newer) => self.rebase(&newer),
             Recognition::Unreadable(error) => Err(SessionError::new(
                 ErrorKind::Store,
@@ -150,10 +166,28 @@ impl Unit {
         }
     }
 
+    /// Whether the session is over for those who hold this unit's token; if so, the unit learns it. A store that does not know
+    /// ends nothing.
+    async fn is_over(self: Arc<Self>) -> bool {
+        let Some(token) = self.state().stored_token().cloned() else { return true };
+        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await {
+            Ok(Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord) => {
+                self.state().end();
+                true
+            }
+            Ok(Recognition::Valid(newer)) => {
+                // Its secret may have been replaced with a grace, which is too short to wait for.
+                self.state().follow(newer.token);
+                false
+            }
+            Ok(Recognition::Unreadable(_)) | Err(_) => false,
+        }
+    }
+
     async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
         let limit = engine.terms.limits.max_commit_time();
-        let in_time = deadline::within(limit, engine.store_changes(&mut work)).await;
+        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode)).await;
         let result = in_time.unwrap_or_else(|| {
             work.be_unsure();
             Err(SessionError::new(
@@ -184,11 +218,10 @@ impl Unit {
             Stored::Dropped(reason) => Some(*reason),
             _ => None,
         };
-        let saved = match &stored {
-            Stored::Saved { present, .. } => Some(present.clone()),
-            _ => None,
-        };
-        self.state().finish(stored, work);
+        if let Some(id) = work.ended_for_others(&stored) {
+            self.engine.endings.announce(id);
+        }
+        let written_since = self.state().finish(stored, work);
         if let Some(reason) = dropped {
             if !work.is_touch() {
                 self.engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
@@ -198,7 +231,7 @@ impl Unit {
                 return Err(ended());
             }
         }
-        if let Some(saved) = saved {
+        if let Some(saved) = written_since {
             self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
         }
         Ok(self.token_change())
@@ -243,7 +276,7 @@ impl Engine {
         let mut valid: Option<Present> = None;
         let mut absence = Absence::Unknown;
         for token in std::iter::once(first).chain(others) {
-            match self.recognize(token, now).await? {
+            match self.recognize_anywhere(token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
                 Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len(), now)),
                 Recognition::Valid(present) => valid = Some(present),
@@ -259,13 +292,23 @@ impl Engine {
         State::new(Err(Absence::Ambiguous), now)
     }
 
+    /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,
+    /// so nobody is a stranger on its word alone. Every stranger is looked up twice then, whatever is wrong with the token.
+    async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
+        let recognition = self.recognize(token, Reading::Any, now).await?;
+        if matches!(recognition, Recognition::Stranger) && self.store.fresh_reads().is_some() {
+            return self.recognize(token, Reading::Fresh, now).await;
+        }
+        Ok(recognition)
+    }
+
     /// Loads the record of a token and checks it.
-    async fn recognize(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
-        match self.load(token.id(), now).await {
+    async fn recognize(&self, token: &Token, reading: Reading, now: Timestamp) -> Result<Recognition, SessionError> {
+        match self.load(token.id(), now, reading).await {
             Ok(record) => self.judge(token, record, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
-                Ok(Recognition::Stranger)
+                Ok(Recognition::Unreadable(DecodeError::NotARecord))
             }
             Err(error) => Err(error.into()),
         }
@@ -293,7 +336,7 @@ impl Engine {
     }
 
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
-    async fn store_changes(&self, work: &mut Work) -> Result<Stored, SessionError> {
+    async fn store_changes(&self, work: &mut Work, mode: Mode) -> Result<Stored, SessionError> {
         let mut backoff = Backoff::default();
         let (mut retries, mut failed_before, mut turn) = (0, false, None);
         let mut next = if work.is_unsure() { self.look_again(work).await? } else { self.first_step(work)? };
@@ -310,8 +353,8 @@ impl Engine {
                     return Ok(work.done());
                 }
                 Ok(Taken::Dropped(reason)) => return Ok(Stored::Dropped(reason)),
-                // Whoever was faster has moved the expiry as well.
-                Ok(Taken::Conflict) if work.is_touch() => return Ok(work.done_by_others()),
+                // Whoever was faster has moved the expiry as well: good enough for a request, which is about to end.
+                Ok(Taken::Conflict) if work.is_touch() && mode != Mode::Save => return Ok(work.done_by_others()),
                 Ok(Taken::Conflict) => {
                     retries += 1;
                     match work.id() {
@@ -349,19 +392,21 @@ impl Engine {
             return self.first_step(work);
         };
         let now = self.clock.now();
-        let found = self.load(token.id(), now).await?;
+        let found = self.load(token.id(), now, Reading::Fresh).await?;
         // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
         if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
             return Ok(Rebased::Done(work.done()));
         }
-        match work.base().cloned() {
-            Some(base) => work.rebase(&base, self.judge(&token, found, now)?, &self.terms, now),
-            None if found.is_none() => work.create(&self.terms, now).map(Rebased::Again),
-            None => Err(SessionError::new(
-                ErrorKind::Store,
-                "the store says that a session with a new random id exists already; look at the store",
-            )),
+        if work.has_base() {
+            return work.rebase(self.judge(&token, found, now)?, &self.terms, now);
         }
+        if found.is_none() {
+            return work.create(&self.terms, now).map(Rebased::Again);
+        }
+        Err(SessionError::new(
+            ErrorKind::Store,
+            "the store says that a session with a new random id exists already; look at the store",
+        ))
     }
 
     async fn take(&self, step: &Step) -> Result<Taken, StoreError> {
@@ -383,8 +428,11 @@ impl Engine {
         })
     }
 
-    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        self.call("load", self.store.load(id, now)).await
+    async fn load(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {
+        match reading {
+            Reading::Any => self.call("load", self.store.load(id, now)).await,
+            Reading::Fresh => self.call("load", load_fresh(&self.store, id, now)).await,
+        }
     }
 
     /// Deletes records that have expired, at most `limit`. How many.
@@ -405,6 +453,15 @@ impl Engine {
         }
         result
     }
+}
+
+/// How a record is to be read.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    /// From a cache as well.
+    Any,
+    /// As it is in the store at this moment.
+    Fresh,
 }
 
 /// How a call to the store ended.

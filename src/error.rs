@@ -58,12 +58,14 @@ pub enum ErrorKind {
     KeyType,
     /// A user's name is empty, too long, or has a NUL in it. Nobody was logged in.
     InvalidUser,
-    /// The session was written after its request had been answered.
+    /// The session was written after its request had been answered, or was to get a new cookie with no answer to come.
     Committed,
     /// The session was written after `destroy` in the same request.
     Destroyed,
     /// The session ended while this request was at work: logged out elsewhere, expired, or its secret replaced.
     Ended,
+    /// Something was asked for that only a stored session has, and nothing was ever written to this one.
+    NotStored,
     /// The record was written by a newer version of this crate. It is kept as it is.
     NewerFormat,
     /// There is no `SessionLayer` around the handler that asked for a session.

@@ -39,7 +39,9 @@ pub use http::{
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};
-pub use session::{Bag, BagContent, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo};
+pub use session::{
+    Bag, BagContent, DetachedSession, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
+};
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Engine, InFlight, KeyTypes, Shown, Turns};
+use crate::engine::{Endings, Engine, InFlight, KeyTypes, Shown, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
@@ -71,6 +71,7 @@ impl SessionManager {
                 in_flight: Arc::new(InFlight::default()),
                 turns: Arc::new(Turns::default()),
                 key_types: Arc::new(KeyTypes::default()),
+                endings: Arc::new(Endings::default()),
             }),
         }
     }

@@ -5,6 +5,7 @@
 mod values;
 
 mod bag;
+mod detached;
 mod expiry;
 mod flash;
 mod form;
@@ -27,6 +28,7 @@ use crate::state::{Mode, Rotation, SessionStatus, State, TokenChange};
 use crate::token::SessionId;
 
 pub use bag::SessionBag;
+pub use detached::DetachedSession;
 pub use info::SessionInfo;
 pub use key::Key;
 pub use message::{Level, Message};
@@ -48,6 +50,8 @@ pub use typed_bag::{Bag, BagContent};
 /// on what the other has stored: two that write different keys both keep theirs, and [`update`](Self::update) is done
 /// again on the newer value. `get` followed by `insert` of one key is different: the value was computed from one that
 /// is out of date, so the later write stands; use `update`, or [`Conflicts::Refuse`](crate::Conflicts::Refuse).
+///
+/// What outlives its request, such as a WebSocket, takes a handle of its own: [`detach`](Self::detach).
 ///
 /// # Errors
 ///
@@ -206,18 +210,7 @@ impl Session {
     /// [`Conflict`](ErrorKind::Conflict), [`TooLargeForStore`](ErrorKind::TooLargeForStore); the changes are kept and tried
     /// once more after the handler. [`Committed`](ErrorKind::Committed) once the request has been answered.
     pub async fn save(&self) -> Result<(), SessionError> {
-        // A task of its own: who waits may stop to poll without letting go, and others wait for the end of this.
-        match tokio::spawn(self.0.clone().commit(Mode::Save)).await {
-            Ok(result) => result.map(drop),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(cancelled) => Err(SessionError::new(
-                    ErrorKind::Unavailable,
-                    "the runtime was shut down during the save; whether it was kept is unknown",
-                )
-                .because(cancelled)),
-            },
-        }
+        in_a_task(self.0.clone().commit(Mode::Save)).await.map(drop)
     }
 
     /// Loads the session again, to see what other requests have stored since. What this request has changed and not yet
@@ -227,7 +220,27 @@ impl Session {
     ///
     /// [`ErrorKind::Ended`] if the session was ended elsewhere; it is empty from then on. The kinds of store failures.
     pub async fn reload(&self) -> Result<(), SessionError> {
-        self.0.reload().await
+        in_a_task(self.0.clone().reload()).await
+    }
+
+    /// Goes on beyond the request: stores what it has changed so far, as [`save`](Self::save), and returns a handle for a
+    /// WebSocket, a stream of events, or a task in the background. See [`DetachedSession`].
+    ///
+    /// The request keeps its own part of the session. May be called after it was answered as well, with nothing left to be
+    /// stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotStored`] if nothing was ever written to the session. [`ErrorKind::Destroyed`] after
+    /// [`destroy`](Self::destroy), [`ErrorKind::Ended`] if the session was ended elsewhere. The kinds of store failures, as
+    /// with [`save`](Self::save).
+    pub async fn detach(&self) -> Result<DetachedSession, SessionError> {
+        match self.save().await {
+            Err(error) if error.kind() == ErrorKind::Committed => {}
+            saved => saved?,
+        }
+        let present = self.0.state().to_detach()?;
+        Ok(DetachedSession::new(self.0.engine.clone(), present))
     }
 
     pub(crate) fn unit(&self) -> &Arc<Unit> {
@@ -263,5 +276,20 @@ impl fmt::Debug for Session {
     /// Shows the public id and the status, and no data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.id()).field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// Who waits for a future may stop to poll it without letting go, while others wait for the end of it.
+async fn in_a_task<T: Send + 'static>(future: RunToEnd<Result<T, SessionError>>) -> Result<T, SessionError> {
+    match tokio::spawn(future).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(SessionError::new(
+                ErrorKind::Unavailable,
+                "the runtime was shut down in the middle of a call to the store; whether changes were kept is unknown",
+            )
+            .because(cancelled)),
+        },
     }
 }

@@ -122,10 +122,7 @@ pub(crate) struct State {
     /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
     ended: bool,
     closed: Option<Closed>,
-    /// The client has something to forget when the session ends.
-    came_with_a_token: bool,
-    /// It is not told to, all the same.
-    keeps_cookie: bool,
+    client: Client,
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
@@ -150,6 +147,17 @@ enum Closed {
     Answered,
     /// Without an answer: nothing of it counts.
     Abandoned,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// It has something to forget when the session ends.
+    HasToken,
+    /// It has nothing to forget, or keeps it.
+    HasNone,
+    /// No answer is to come that could bring it a token.
+    OutOfReach,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,7 +198,6 @@ impl State {
     pub(crate) fn new(origin: Result<Present, Absence>, now: Timestamp) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
-            came_with_a_token: matches!(origin, Ok(_) | Err(Absence::Unknown)),
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
             failure: None,
             opened_at: now,
@@ -198,7 +205,7 @@ impl State {
                 Ok(present) if present.reissue => PendingChange::Issue,
                 _ => PendingChange::Keep,
             },
-            keeps_cookie: false,
+            client: if matches!(origin, Ok(_) | Err(Absence::Unknown)) { Client::HasToken } else { Client::HasNone },
             origin,
             ended: false,
             closed: None,
@@ -208,6 +215,24 @@ impl State {
             lifecycle: Lifecycle::default(),
             unfinished: None,
             revision: 0,
+        }
+    }
+
+    /// A part of its own in a session, beyond the request that has opened it.
+    pub(crate) fn detached(present: Present, now: Timestamp) -> Self {
+        Self { client: Client::OutOfReach, ..Self::new(Ok(present), now) }
+    }
+
+    /// What such a part begins with.
+    pub(crate) fn to_detach(&self) -> Result<Present, SessionError> {
+        match (self.present(), self.status) {
+            (Some(present), _) => Ok(present.clone()),
+            (None, SessionStatus::Destroyed) => Err(self.check_not_ended().err().unwrap_or_else(destroyed)),
+            (None, _) => Err(SessionError::new(
+                ErrorKind::NotStored,
+                "the session was never stored, so there is nothing to detach from: write something to it first, or answer \
+                 that the client has to begin with another page",
+            )),
         }
     }
 
@@ -221,6 +246,18 @@ impl State {
 
     pub(crate) fn present(&self) -> Option<&Present> {
         self.origin.as_ref().ok().filter(|_| self.status != SessionStatus::Destroyed)
+    }
+
+    /// The token of the session in the store, also if this request is about to destroy it.
+    pub(crate) fn stored_token(&self) -> Option<&Token> {
+        self.origin.as_ref().ok().map(|present| &present.token)
+    }
+
+    /// Goes on with a token that replaces the one so far.
+    pub(crate) fn follow(&mut self, token: Token) {
+        if let Ok(present) = &mut self.origin {
+            present.token = token;
+        }
     }
 
     /// The data as this request sees them.
@@ -254,24 +291,23 @@ impl State {
 
     /// Whether writing is possible at all.
     pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
-        if self.ended {
-            return Err(ended());
-        }
+        self.check_not_ended()?;
         if self.closed.is_some() {
             return Err(SessionError::new(
                 ErrorKind::Committed,
                 "the session was written after its request had been answered, and the change was not kept; \
-                 write before the response is returned",
+                 write before the response is returned, or use Session::detach for what goes on after it",
             ));
         }
         if self.status == SessionStatus::Destroyed {
-            return Err(SessionError::new(
-                ErrorKind::Destroyed,
-                "the session was written after destroy() in the same request, and the change was not kept; \
-                 the next request starts with an empty session",
-            ));
+            return Err(destroyed());
         }
         Ok(())
+    }
+
+    /// Whether nobody else has ended the session, as far as is known.
+    pub(crate) fn check_not_ended(&self) -> Result<(), SessionError> {
+        if self.ended { Err(ended()) } else { Ok(()) }
     }
 
     /// Does a change to the data as this request sees them. On an error nothing has changed.
@@ -302,8 +338,21 @@ impl State {
         Ok(there)
     }
 
-    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
+    /// Whether what is changed can reach the client.
+    fn check_answerable(&self) -> Result<(), SessionError> {
         self.check_writable()?;
+        if self.client == Client::OutOfReach {
+            return Err(SessionError::new(
+                ErrorKind::Committed,
+                "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
+                 regenerate and remember sessions in requests",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
+        self.check_answerable()?;
         self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
         Ok(())
     }
@@ -314,7 +363,7 @@ impl State {
     }
 
     pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
-        self.check_writable()?;
+        self.check_answerable()?;
         if self.user().is_some_and(|before| *before != user) {
             self.change(Change::Clear, limits)?;
         }
@@ -324,7 +373,7 @@ impl State {
     }
 
     pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
-        self.check_writable()?;
+        self.check_answerable()?;
         self.lifecycle.remember = Some(duration);
         Ok(())
     }
@@ -344,7 +393,9 @@ impl State {
         if self.closed.is_some() {
             return self.check_writable();
         }
-        self.keeps_cookie = keeps_cookie;
+        if keeps_cookie {
+            self.client = Client::HasNone;
+        }
         self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
         self.status = SessionStatus::Destroyed;
         self.drop_data_changes();
@@ -398,7 +449,7 @@ impl State {
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
         match mode {
-            Mode::Save if self.closed.is_some() => self.check_writable()?,
+            Mode::Save if self.closed.is_some() || self.ended => self.check_writable()?,
             Mode::Save => {}
             Mode::Final => {
                 self.remove_spent_flash(&terms.limits)?;
@@ -450,7 +501,8 @@ impl State {
 
     /// Ends a commit that has come to its end. What was written in the meantime stays in the journal, to be put on top of
     /// what was stored.
-    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) {
+    /// Returned is what was stored, if there is something to be put on it.
+    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) -> Option<Present> {
         match stored {
             Stored::Saved { present, issue, refresh } => {
                 self.token_change = match (issue, refresh) {
@@ -459,10 +511,11 @@ impl State {
                     (false, false) => self.token_change,
                 };
                 self.reads.catch_up(work.journal(), &present.contents.data);
-                self.origin = Ok(present);
-                if self.journal.is_empty() {
-                    self.changed = None;
+                self.origin = Ok(present.clone());
+                if !self.journal.is_empty() {
+                    return Some(present);
                 }
+                self.changed = None;
             }
             Stored::Touched { expires_at, refresh } => {
                 if let Ok(present) = &mut self.origin {
@@ -474,12 +527,13 @@ impl State {
             }
             Stored::Deleted => {
                 // A token that was issued by this very request has not reached the client.
-                let forget = self.came_with_a_token && !self.keeps_cookie;
-                self.token_change = if forget { PendingChange::Remove } else { PendingChange::Keep };
+                self.token_change =
+                    if self.client == Client::HasToken { PendingChange::Remove } else { PendingChange::Keep };
                 self.origin = Err(Absence::NothingShown);
             }
             Stored::Dropped(_) => self.end(),
         }
+        None
     }
 
     /// Ends a commit that has failed. Its changes are there again, to be tried once more; if they may have been stored, they
@@ -546,6 +600,14 @@ impl State {
             _ => TokenChange::Keep,
         }
     }
+}
+
+fn destroyed() -> SessionError {
+    SessionError::new(
+        ErrorKind::Destroyed,
+        "the session was written after destroy() in the same request, and the change was not kept; \
+         the next request starts with an empty session",
+    )
 }
 
 /// The session is over, for whoever has to know.

@@ -129,6 +129,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// The sessions of a user, for stores that can find them. `None` is for those that cannot.
     fn user_index(&self) -> Option<&dyn UserIndex>;
+
+    /// Reads that see everything, for stores whose [`load`](Self::load) may answer with what others have replaced since,
+    /// as one with a cache or a replica may. `None` is for those whose `load` sees everything itself.
+    ///
+    /// A request whose token the record does not know is a stranger only if a fresh read says so as well.
+    fn fresh_reads(&self) -> Option<&dyn FreshReads>;
 }
 
 /// The ability of a store to find records by their user.
@@ -138,6 +144,31 @@ pub trait UserIndex: Send + Sync {
     ///
     /// A record that was created, saved or deleted before this call is in the result or not accordingly.
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError>;
+}
+
+/// The ability of a store to read past what it keeps itself.
+#[async_trait]
+pub trait FreshReads: Send + Sync {
+    /// The live record as it was when this was called, or later.
+    ///
+    /// As [`SessionStore::load`] in everything else.
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+}
+
+/// Loads a record that no cache has kept: what wrappers need for [`FreshReads`] of their own.
+///
+/// # Errors
+///
+/// Those of [`SessionStore::load`].
+pub async fn load_fresh(
+    store: &(impl SessionStore + ?Sized),
+    id: SessionId,
+    now: Timestamp,
+) -> Result<Option<Record>, StoreError> {
+    match store.fresh_reads() {
+        Some(fresh) => fresh.load_fresh(id, now).await,
+        None => store.load(id, now).await,
+    }
 }
 
 macro_rules! forward_to_pointee {
@@ -182,6 +213,10 @@ macro_rules! forward_to_pointee {
 
             fn user_index(&self) -> Option<&dyn UserIndex> {
                 (**self).user_index()
+            }
+
+            fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+                (**self).fresh_reads()
             }
         }
     };

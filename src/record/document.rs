@@ -34,6 +34,8 @@ pub(crate) enum DecodeError {
     Newer,
     /// Not what the codec wrote.
     Codec(CodecError),
+    /// The store itself cannot make a record of it.
+    NotARecord,
     /// Not a JSON object.
     Malformed,
     /// A document with a member that is missing or says nothing.
@@ -45,6 +47,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Newer => f.write_str("the record was written by a newer version of this crate"),
             Self::Codec(error) => write!(f, "the codec refused the record: {error}"),
+            Self::NotARecord => f.write_str("what is stored is not a record"),
             Self::Malformed => f.write_str("the record is not a document"),
             Self::Member(name) => write!(f, "the record's member {name:?} cannot be read"),
         }

@@ -89,9 +89,8 @@ fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebase
     if found.as_ref().is_some_and(|record| work.is_own(record, terms, NOW)) {
         return Ok(Rebased::Done(work.done()));
     }
-    let base = work.base().unwrap().clone();
-    let found = terms.recognize(&base.token, found, NOW);
-    work.rebase(&base, found, terms, NOW)
+    let found = terms.recognize(&work.token().unwrap().clone(), found, NOW);
+    work.rebase(found, terms, NOW)
 }
 
 fn data_of(record: &Record, terms: &Terms) -> String {
@@ -168,7 +167,7 @@ fn an_own_new_secret_is_recognized_under_what_others_have_saved_since() {
     work.be_unsure();
     let (theirs, _) = saved(&own, &own_token, 4, &terms, |state| set(state, "b", "2", &terms));
     let Rebased::Done(stored) = again(&mut work, Some(theirs), &terms).unwrap() else { panic!("done twice") };
-    state.finish(stored, &work);
+    assert!(state.finish(stored, &work).is_none(), "nothing is to be done again");
     let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
     assert_eq!(issued.token.expose(), own_token.expose());
 }
@@ -243,7 +242,7 @@ fn what_is_written_during_a_save_goes_on_top() {
     let Next::Work(mut under_way) = state.begin(Mode::Save, &terms, NOW).unwrap() else { panic!("nothing to do") };
     count(&mut state, "n", &terms);
     under_way.first_step(3, &terms, NOW).unwrap();
-    state.finish(under_way.done(), &under_way);
+    assert!(state.finish(under_way.done(), &under_way).is_some(), "to be put on what was stored");
     assert_eq!(state.view().data().unwrap().as_str(), r#"{"a":1,"n":2}"#);
     let mut work = work(&mut state, &terms);
     let Step::Save { record, expected } = work.first_step(4, &terms, NOW).unwrap() else { panic!("not a save") };

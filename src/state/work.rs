@@ -103,14 +103,24 @@ impl Work {
         self.token().map(Token::id)
     }
 
-    /// The session as it was loaded, if there was one.
-    pub(crate) fn base(&self) -> Option<&Present> {
-        self.base.as_ref().ok()
+    /// Whether there was a session when it began.
+    pub(crate) fn has_base(&self) -> bool {
+        self.base.is_ok()
     }
 
     /// The token by which the record is to be loaded again.
     pub(crate) fn token(&self) -> Option<&Token> {
         self.base.as_ref().ok().map(|present| &present.token).or(self.token.as_ref())
+    }
+
+    /// The session, if this is how it has ended for others who hold it, or how that became known.
+    pub(crate) fn ended_for_others(&self, stored: &Stored) -> Option<SessionId> {
+        let ended = match stored {
+            Stored::Saved { .. } => self.lifecycle.rotate.is_some(),
+            Stored::Deleted | Stored::Dropped(_) => true,
+            Stored::Touched { .. } => false,
+        };
+        self.base.as_ref().ok().filter(|_| ended).map(Present::id)
     }
 
     /// Whether it is about data alone, so that a policy may let it be lost.
@@ -153,9 +163,7 @@ impl Work {
             return Ok(Step::Delete(base.id()));
         }
         if let (true, Some(expires_at)) = (self.is_touch(), self.touch) {
-            let refresh = base.contents.persistent;
-            self.outcome = Some(Stored::Touched { expires_at, refresh });
-            return Ok(Step::Touch { id: base.id(), expected: base.version, expires_at });
+            return Ok(self.touch(&base, expires_at));
         }
         self.reads.check(&self.journal, &base.contents.data)?;
         let data = self.data.as_deref().unwrap_or(&base.contents.data).clone();
@@ -178,11 +186,12 @@ impl Work {
     /// Somebody else was faster, or nobody knows how the last call ended: what to make of the record that is there now.
     pub(crate) fn rebase(
         &mut self,
-        base: &Present,
         found: Recognition,
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Rebased, SessionError> {
+        let Ok(base) = &self.base else { return self.create(terms, now).map(Rebased::Again) };
+        let known = base.version;
         let newer = match found {
             Recognition::Valid(newer) => newer,
             Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
@@ -197,21 +206,39 @@ impl Work {
                 .because(error));
             }
         };
-        if self.unsure && newer.version > base.version + 1 && !self.journal.is_idempotent() {
+        if self.unsure && newer.version > known + 1 && !self.journal.is_idempotent() {
             return Err(SessionError::new(
                 ErrorKind::Unavailable,
                 "the store failed in the middle of a save, and others have saved since: whether this request's changes \
                  were kept is unknown, and they were not done a second time",
             ));
         }
+        if self.is_touch() {
+            return Ok(self.touch_again(newer, terms, now));
+        }
         self.reads.check(&self.journal, &newer.contents.data)?;
         let mut data = newer.contents.data.clone();
         self.journal.replay(&mut data, &terms.limits)?;
         let step = self.save(&newer, data, terms, now)?;
         // What expected an older version than the present one can take effect no more.
-        self.unsure &= newer.version == base.version;
+        self.unsure &= newer.version == known;
         self.base = Ok(newer);
         Ok(Rebased::Again(step))
+    }
+
+    fn touch(&mut self, base: &Present, expires_at: Timestamp) -> Step {
+        self.outcome = Some(Stored::Touched { expires_at, refresh: base.contents.persistent });
+        Step::Touch { id: base.id(), expected: base.version, expires_at }
+    }
+
+    /// Others have saved since this part of the session began, which may be long ago.
+    fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
+        let rebased = match newer.due_expiry(now, &terms.policy) {
+            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at)),
+            None => Rebased::Done(Stored::Touched { expires_at: newer.expires_at, refresh: false }),
+        };
+        self.base = Ok(newer);
+        rebased
     }
 
     /// Whether this commit has written the record, or the one that it grew out of.

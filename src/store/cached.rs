@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    load_fresh,
+};
 use trust::{Entry, Ticket, Trust};
 
 /// Serves reads from a fast store, the front, while a slower one, the back, decides.
@@ -33,9 +36,13 @@ use trust::{Entry, Ticket, Trust};
 /// is.
 ///
 /// Another process may serve what it has for up to `staleness`: a session that was logged out here, its data, its user,
-/// and its secret. The reverse matters more: a browser that has just been given a *new secret*, at a login, is a
-/// stranger to a process that remembers the old one. So with several processes keep the staleness at a second or less,
-/// or send all requests of a session to one process.
+/// and a secret that was replaced. So with several processes keep the staleness at a second or less, or send all
+/// requests of a session to one process.
+///
+/// A *new* secret is known everywhere at once: a token that what is cached does not recognize is looked up in the back
+/// before its client is taken for a stranger. Nor does the cache stand between the store and
+/// [`Session::reload`](crate::Session::reload), a save that is tried again, or the end of a
+/// [`DetachedSession`](crate::DetachedSession).
 ///
 /// The staleness is counted by the clock of the caller, from before the back is asked. If that clock goes back, the
 /// back is asked.
@@ -180,5 +187,23 @@ impl<Front: SessionStore, Back: SessionStore> SessionStore for CachedStore<Front
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.back.user_index()
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<Front: SessionStore, Back: SessionStore> FreshReads for CachedStore<Front, Back> {
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let ticket = self.trust.ticket(id);
+        let found = load_fresh(&self.back, id, now).await?;
+        match &found {
+            Some(record) => self.keep(record, ticket, now).await,
+            None => self.trust.forget(id),
+        }
+        Ok(found)
     }
 }

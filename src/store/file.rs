@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+};
 use disk::{Disk, RealDisk};
 use failure::Failure;
 use folder::{Folder, Locked};
@@ -304,6 +306,10 @@ impl SessionStore for FileStore {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+};
 use crate::error::ConfigError;
 use client::{Client, Found, Replaced};
 
@@ -241,6 +243,10 @@ impl SessionStore for MemcachedStore {
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+};
 use expiry::Queue;
 use shard::{Shard, Taken};
 use users::Users;
@@ -331,6 +333,10 @@ impl SessionStore for MemoryStore {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
+    Version, load_fresh,
 };
 
 /// The payload of a tombstone. No codec writes it: JSON has no NUL.
@@ -101,6 +102,21 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         self.shared.time.store(now.as_millis(), Ordering::Relaxed);
     }
 
+    async fn find(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {
+        self.see(now);
+        let mut found = reading.load(&self.new, id, now).await?;
+        if found.is_some() {
+            self.finish_if_unfinished(id).await;
+        } else {
+            found = reading.load(&self.old, id, now).await?;
+        }
+        if found.is_none() {
+            // It may have been moved between the two looks.
+            found = reading.load(&self.new, id, now).await?;
+        }
+        Ok(found.filter(|record| !is_tombstone(record)))
+    }
+
     /// Copies the live record from the old store into the new one, if it has the expected version. Whoever is told
     /// `Saved` finds in the new store what is true: this copy, another request's, or a tombstone.
     async fn fetch_over(&self, id: SessionId, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
@@ -182,6 +198,27 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
     }
 }
 
+/// How a record is to be read.
+#[derive(Clone, Copy)]
+enum Reading {
+    Any,
+    Fresh,
+}
+
+impl Reading {
+    async fn load(
+        self,
+        store: &impl SessionStore,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        match self {
+            Self::Any => store.load(id, now).await,
+            Self::Fresh => load_fresh(store, id, now).await,
+        }
+    }
+}
+
 fn is_tombstone(record: &Record) -> bool {
     // Payloads that live in this process are encoded by `to_bytes`: hardly any other comes that far.
     record.version == TOMBSTONE_VERSION && record.payload.to_bytes().is_ok_and(|bytes| bytes == TOMBSTONE)
@@ -199,18 +236,7 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        self.see(now);
-        let mut found = self.new.load(id, now).await?;
-        if found.is_some() {
-            self.finish_if_unfinished(id).await;
-        } else {
-            found = self.old.load(id, now).await?;
-        }
-        if found.is_none() {
-            // It may have been moved between the two looks.
-            found = self.new.load(id, now).await?;
-        }
-        Ok(found.filter(|record| !is_tombstone(record)))
+        self.find(id, now, Reading::Any).await
     }
 
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
@@ -271,6 +297,18 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         (self.old.user_index().is_some() && self.new.user_index().is_some()).then_some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        (self.old.fresh_reads().is_some() || self.new.fresh_reads().is_some()).then_some(self)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<Old: SessionStore, New: SessionStore> FreshReads for MigratingStore<Old, New> {
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.find(id, now, Reading::Fresh).await
     }
 }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+};
 
 /// Keeps nothing: every request starts with an empty session.
 ///
@@ -46,6 +48,10 @@ impl SessionStore for NoopStore {
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
 }

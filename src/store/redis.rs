@@ -46,7 +46,8 @@ use redis::cmd;
 use tokio::task::JoinSet;
 
 use super::{
-    CreateOutcome, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
+    Version,
 };
 use failure::to_store_error;
 use scripts::Lua;
@@ -406,6 +407,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
     }
 }
 

@@ -335,6 +335,10 @@ macro_rules! sql_store {
             fn user_index(&self) -> Option<&dyn UserIndex> {
                 Some(self)
             }
+
+            fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+                None
+            }
         }
 
         #[async_trait]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use super::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    load_fresh,
+};
 
 /// Puts a deadline on every call to the store inside: a call that takes longer fails with
 /// [`TimedOut`](super::StoreErrorKind::TimedOut), and whether it took effect is unknown.
@@ -84,6 +87,18 @@ impl<S: SessionStore> SessionStore for TimeoutStore<S> {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.inner.user_index().is_some().then_some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        self.inner.fresh_reads().is_some().then_some(self)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> FreshReads for TimeoutStore<S> {
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.within(load_fresh(&self.inner, id, now)).await
     }
 }
 

@@ -15,7 +15,8 @@ use tower_sessions_core::session::{Id as ForeignId, Record as ForeignRecord};
 use tower_sessions_core::session_store::Error as ForeignError;
 
 use super::{
-    CreateOutcome, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
+    Version,
 };
 
 /// Locks keep writers of one session apart, and those of different ones mostly out of each other's way.
@@ -194,6 +195,10 @@ impl<S: ForeignStore> SessionStore for TowerSessionsStore<S> {
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
 }

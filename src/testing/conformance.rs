@@ -118,6 +118,9 @@ pub async fn check_unreachable(store: impl SessionStore, deadline: Duration) {
     if let Some(index) = store.user_index() {
         fails!(index.records_of("ada", now));
     }
+    if let Some(fresh) = store.fresh_reads() {
+        fails!(fresh.load_fresh(record.id, now));
+    }
 }
 
 async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
@@ -150,12 +153,16 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             of_many_savers_one_wins,
             of_many_creators_one_wins,
             the_user_index_follows,
-            users_are_compared_exactly;
+            users_are_compared_exactly,
+            fresh_reads_see_everything;
         through_sessions:
             concurrent_counts_add_up,
             two_fields_of_one_bag_both_survive,
             a_flash_value_is_shown_once,
             a_slow_request_does_not_bring_a_session_back,
+            a_detached_session_ends_with_a_logout_elsewhere,
+            a_detached_session_ends_with_a_login_elsewhere,
+            a_detached_session_expires,
             a_swapped_record_is_not_served,
             a_scrambled_record_is_not_served_and_stays;
     }

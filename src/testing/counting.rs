@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, SaveOutcome, SessionStore, UserIndex};
+use crate::store::{CreateOutcome, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
 /// Counts the calls to the store inside. Clones share their counts, if the store inside is shared by its clones.
@@ -129,5 +129,18 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.inner.user_index()
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        self.inner.fresh_reads().is_some().then_some(self)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> FreshReads for CountingStore<S> {
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        count(&self.counts.load);
+        load_fresh(&self.inner, id, now).await
     }
 }

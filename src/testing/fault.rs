@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, SaveOutcome, SessionStore, UserIndex};
+use crate::store::{CreateOutcome, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
 /// An operation of a store.
@@ -187,6 +187,18 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.inner.user_index()
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        self.inner.fresh_reads().is_some().then_some(self)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> FreshReads for FaultStore<S> {
+    async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.run(Operation::Load, load_fresh(&self.inner, id, now)).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that go away and handlers that panic: the store holds the old or the new state, whole.
 
 mod panics;
+mod reload;
 
 use std::future::poll_fn;
 use std::sync::Arc;

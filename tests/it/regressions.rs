@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
-use cloakroom::store::{CreateOutcome, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{CreateOutcome, FreshReads, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     Conflicts, ErrorKind, MemoryStore, Session, SessionError, SessionEvent, SessionId, SessionManager, SessionPolicy,
@@ -156,6 +156,10 @@ impl SessionStore for SendsTwice {
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
 }

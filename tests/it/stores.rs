@@ -17,7 +17,7 @@ mod timeout;
 mod tower_sessions;
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{CreateOutcome, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
 use cloakroom::{MemoryStore, Session, SessionId, SessionManager, SessionStore, Token, TokenChange};
 
 use crate::support::gate::Gate;
@@ -79,5 +79,9 @@ impl SessionStore for GatedLoads {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.inner.user_index()
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
     }
 }

@@ -95,6 +95,11 @@ impl Trust {
         }
     }
 
+    /// The back has no such record any more.
+    pub(super) fn forget(&self, id: SessionId) {
+        self.shard(id).entries.remove(&id);
+    }
+
     /// From here on the front's record is not believed, and nothing that is read before the end of the write will be.
     pub(super) fn begin_write(&self, id: SessionId) -> Write<'_> {
         let mut shard = self.shard(id);

@@ -15,7 +15,7 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
 };
 
 /// How many connections a store holds, if not told otherwise.

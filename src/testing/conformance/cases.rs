@@ -309,3 +309,16 @@ pub(super) async fn users_are_compared_exactly(store: Store, _: Settings) {
         assert_eq!(found, [record.id], "{user:?}");
     }
 }
+
+pub(super) async fn fresh_reads_see_everything(store: Store, _: Settings) {
+    let Some(fresh) = store.fresh_reads() else { return };
+    let version = async |id, now| fresh.load_fresh(id, now).await.unwrap().map(|record| record.version);
+    let first = created(&store, new_record(None)).await;
+    assert_eq!(version(first.id, NOW).await, Some(1));
+    assert_eq!(store.save(&next(&first, b"2"), 1, NOW).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!(version(first.id, NOW).await, Some(2));
+    assert_eq!(version(first.id, first.expires_at).await, None);
+    store.delete(first.id).await.unwrap();
+    assert_eq!(version(first.id, NOW).await, None);
+    assert!(load(&store, first.id, NOW).await.is_none());
+}

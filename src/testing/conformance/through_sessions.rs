@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinHandle;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Settings;
 use super::cases::NOW;
+use crate::error::ErrorKind;
 use crate::manager::SessionManager;
 use crate::policy::Limits;
 use crate::record::{Payload, Record};
-use crate::session::{Bag, BagContent, Session};
+use crate::session::{Bag, BagContent, DetachedSession, Session};
 use crate::state::{SessionStatus, TokenChange};
 use crate::store::{SaveOutcome, SessionStore};
 use crate::testing::TestClock;
@@ -20,9 +23,7 @@ use crate::token::Token;
 type Store = Arc<dyn SessionStore>;
 
 fn manager(store: &Store) -> SessionManager {
-    let patient = Limits::default()
-        .operation_timeout(std::time::Duration::from_mins(1))
-        .commit_timeout(std::time::Duration::from_mins(5));
+    let patient = Limits::default().operation_timeout(Duration::from_mins(1)).commit_timeout(Duration::from_mins(5));
     let clock = TestClock::at(SystemTime::from(NOW));
     SessionManager::new(store.clone()).clock(clock).limits(patient).expect("valid limits")
 }
@@ -41,13 +42,13 @@ pub(super) async fn concurrent_counts_add_up(store: Store, settings: Settings) {
     for _ in 0..settings.concurrent_savers {
         let (manager, token) = (manager.clone(), token.clone());
         savers.spawn(async move {
-            let session = manager.open(token.expose().as_bytes()).await.unwrap();
+            let session = open(&manager, &token).await;
             session.update("count", |count: Option<usize>| count.unwrap_or(0) + 1).unwrap();
             manager.commit(&session).await.unwrap();
         });
     }
     savers.join_all().await;
-    let session = manager.open(token.expose().as_bytes()).await.unwrap();
+    let session = open(&manager, &token).await;
     assert_eq!(session.get("count").unwrap(), Some(settings.concurrent_savers));
 }
 
@@ -105,15 +106,70 @@ pub(super) async fn a_flash_value_is_shown_once(store: Store, _: Settings) {
 pub(super) async fn a_slow_request_does_not_bring_a_session_back(store: Store, _: Settings) {
     let manager = manager(&store);
     let token = new_session(&manager).await;
-    let slow = manager.open(token.expose().as_bytes()).await.unwrap();
+    let slow = open(&manager, &token).await;
     slow.insert("late", true).unwrap();
-    let logout = manager.open(token.expose().as_bytes()).await.unwrap();
+    let logout = open(&manager, &token).await;
     logout.destroy().unwrap();
     assert!(matches!(manager.commit(&logout).await.unwrap(), TokenChange::Remove));
     assert!(matches!(manager.commit(&slow).await.unwrap(), TokenChange::Keep));
-    let after = manager.open(token.expose().as_bytes()).await.unwrap();
+    let after = open(&manager, &token).await;
     assert_eq!(after.status(), SessionStatus::New);
     assert!(store.load(token.id(), NOW).await.unwrap().is_none());
+}
+
+/// A session, a connection that waits for its end, and another process. Each process has a manager of its own.
+async fn detached(store: &Store) -> (Token, DetachedSession, JoinHandle<()>, SessionManager) {
+    let here = manager(store);
+    let token = new_session(&here).await;
+    let session = open(&here, &token).await.detach().await.unwrap().check_every(Duration::from_millis(10));
+    let waiting = session.clone();
+    let ended = tokio::spawn(async move { waiting.ended().await });
+    // Not before the first look.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!ended.is_finished(), "a session that is alive has not ended");
+    (token, session, ended, manager(store))
+}
+
+/// It has ended, and nothing that it still does reaches the store.
+async fn is_over(session: &DetachedSession, ended: JoinHandle<()>) {
+    tokio::time::timeout(Duration::from_mins(1), ended).await.expect("the end is noticed").unwrap();
+    assert_eq!(session.insert("late", true).unwrap_err().kind(), ErrorKind::Ended);
+    assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Ended);
+}
+
+pub(super) async fn a_detached_session_ends_with_a_logout_elsewhere(store: Store, _: Settings) {
+    let (token, session, ended, there) = detached(&store).await;
+    let unaware = open(&manager(&store), &token).await.detach().await.unwrap();
+    let logout = open(&there, &token).await;
+    logout.destroy().unwrap();
+    there.commit(&logout).await.unwrap();
+    unaware.insert("late", true).unwrap();
+    assert_eq!(unaware.save().await.unwrap_err().kind(), ErrorKind::Ended);
+    is_over(&session, ended).await;
+    assert!(store.load(token.id(), NOW).await.unwrap().is_none());
+}
+
+pub(super) async fn a_detached_session_ends_with_a_login_elsewhere(store: Store, _: Settings) {
+    let (token, session, ended, there) = detached(&store).await;
+    let login = open(&there, &token).await;
+    login.regenerate().unwrap();
+    let TokenChange::Issue(issued) = there.commit(&login).await.unwrap() else { panic!("no token") };
+    is_over(&session, ended).await;
+    assert!(!open(&there, &issued.token).await.contains("late").unwrap());
+}
+
+pub(super) async fn a_detached_session_expires(store: Store, _: Settings) {
+    let clock = TestClock::at(SystemTime::from(NOW));
+    let manager = manager(&store).clock(clock.clone());
+    let token = new_session(&manager).await;
+    let session = open(&manager, &token).await.detach().await.unwrap().check_every(Duration::from_millis(10));
+    clock.advance(session.idle_remaining().expect("it is stored"));
+    let waiting = session.clone();
+    is_over(&session, tokio::spawn(async move { waiting.ended().await })).await;
+}
+
+async fn open(manager: &SessionManager, token: &Token) -> Session {
+    manager.open(token.expose().as_bytes()).await.unwrap()
 }
 
 async fn stored(store: &Store, token: &Token) -> Record {
@@ -126,9 +182,9 @@ pub(super) async fn a_swapped_record_is_not_served(store: Store, _: Settings) {
     let record = stored(&store, &mine).await;
     let swapped = Record { payload: stored(&store, &yours).await.payload, version: 2, ..record };
     assert_eq!(store.save(&swapped, 1, NOW).await.unwrap(), SaveOutcome::Saved);
-    let session = manager.open(mine.expose().as_bytes()).await.unwrap();
+    let session = open(&manager, &mine).await;
     assert_eq!(session.status(), SessionStatus::New);
-    assert!(manager.open(yours.expose().as_bytes()).await.unwrap().status() == SessionStatus::Resumed);
+    assert!(open(&manager, &yours).await.status() == SessionStatus::Resumed);
 }
 
 pub(super) async fn a_scrambled_record_is_not_served_and_stays(store: Store, _: Settings) {
@@ -137,7 +193,7 @@ pub(super) async fn a_scrambled_record_is_not_served_and_stays(store: Store, _: 
     let record = stored(&store, &token).await;
     let scrambled = Record { payload: Payload::from_bytes(b"\0scrambled".as_slice()), version: 2, ..record };
     assert_eq!(store.save(&scrambled, 1, NOW).await.unwrap(), SaveOutcome::Saved);
-    let session = manager.open(token.expose().as_bytes()).await.unwrap();
+    let session = open(&manager, &token).await;
     assert_eq!(session.status(), SessionStatus::New);
     session.insert("count", 7).unwrap();
     manager.commit(&session).await.unwrap();

@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, StoreErrorKind, Timestamp};
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock, conformance};
-use cloakroom::{CachedStore, MemoryStore, SessionId, SessionStatus, SessionStore};
+use cloakroom::{
+    CachedStore, ErrorKind, MemoryStore, MigratingStore, NoopStore, SessionId, SessionStatus, SessionStore,
+    TimeoutStore, Token, TokenChange,
+};
 use tokio::task::JoinSet;
 
 use super::{new_session, open};
@@ -224,6 +227,94 @@ fn futures_now<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Option<F::O
         std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
     }
+}
+
+/// Somebody logged in through one process, and was a stranger to the other for as long as that remembered the old secret.
+#[tokio::test]
+async fn rel_16_a_new_secret_is_known_to_every_process_at_once() {
+    let clock = TestClock::default();
+    let (back, processes) = two_processes();
+    let [here, there] = processes.map(|store| manager(store, &clock));
+    let before = new_session(&here).await;
+    assert_eq!(open(&there, &before).await.status(), SessionStatus::Resumed);
+
+    let login = open(&here, &before).await;
+    login.regenerate().unwrap();
+    login.insert("user", "ada").unwrap();
+    let TokenChange::Issue(issued) = here.commit(&login).await.unwrap() else { panic!("no token") };
+    back.reset();
+    for (reads, wanted) in [1, 0].into_iter().zip(["past the cache once", "and then from what that left in it"]) {
+        let session = open(&there, &issued.token).await;
+        assert_eq!(session.get("user").unwrap(), Some("ada".to_owned()));
+        assert_eq!(back.reset().load, reads, "{wanted}");
+    }
+    // And from that moment on the old one is known to be old.
+    assert_eq!(open(&there, &before).await.status(), SessionStatus::New);
+}
+
+#[tokio::test]
+async fn rel_16_a_wrapper_around_a_cache_does_not_stand_in_the_way() {
+    type Wrap = fn(CachedStore<MemoryStore, MemoryStore>) -> Arc<dyn SessionStore>;
+    let wrappers: [Wrap; 6] = [
+        |cached| Arc::new(Box::new(cached) as Box<dyn SessionStore>),
+        |cached| Arc::new(TimeoutStore::new(cached, STALENESS)),
+        |cached| Arc::new(MigratingStore::new(MemoryStore::new(), cached)),
+        |cached| Arc::new(CachedStore::new(NoopStore, cached, STALENESS)),
+        |cached| Arc::new(CountingStore::new(cached)),
+        |cached| Arc::new(FaultStore::new(cached)),
+    ];
+    for wrap in wrappers {
+        let (back, clock) = (MemoryStore::new(), TestClock::default());
+        let process = || manager(wrap(CachedStore::new(MemoryStore::new(), back.clone(), STALENESS)), &clock);
+        let (here, there) = (process(), process());
+        let before = new_session(&here).await;
+        assert_eq!(open(&there, &before).await.status(), SessionStatus::Resumed);
+        let login = open(&here, &before).await;
+        login.regenerate().unwrap();
+        let TokenChange::Issue(issued) = here.commit(&login).await.unwrap() else { panic!("no token") };
+        let session = open(&there, &issued.token).await;
+        assert_eq!(session.status(), SessionStatus::Resumed, "{:?}", there.store());
+    }
+}
+
+#[tokio::test]
+async fn rel_16_a_stranger_costs_the_same_calls_whatever_is_wrong_with_the_token() {
+    let clock = TestClock::default();
+    let back = CountingStore::new(MemoryStore::new());
+    let cached = CachedStore::new(NoopStore, back.clone(), STALENESS);
+    let plain = back.clone();
+    for (manager, loads) in [(manager(cached, &clock), 2), (manager(plain, &clock), 1)] {
+        let token = new_session(&manager).await;
+        let expired = new_session(&manager).await;
+        let unknown = Token::parse(&[b'A'; 64]).unwrap();
+        let wrong = Token::parse((token.expose()[..60].to_owned() + "AAAA").as_bytes()).unwrap();
+        for (token, hours) in [(unknown, 0), (wrong, 0), (expired, 24 * 365)] {
+            clock.advance(Duration::from_hours(hours));
+            back.reset();
+            assert_eq!(open(&manager, &token).await.status(), SessionStatus::New);
+            assert_eq!(back.reset().load, loads);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_sees_what_another_process_has_stored() {
+    let clock = TestClock::default();
+    let (_, processes) = two_processes();
+    let [here, there] = processes.map(|store| manager(store, &clock));
+    let token = new_session(&here).await;
+    let (watching, writing) = (open(&here, &token).await, open(&there, &token).await);
+    writing.insert("n", 7).unwrap();
+    there.commit(&writing).await.unwrap();
+    watching.reload().await.unwrap();
+    assert_eq!(watching.get("n").unwrap(), Some(7));
+
+    let logout = open(&there, &token).await;
+    logout.destroy().unwrap();
+    there.commit(&logout).await.unwrap();
+    assert_eq!(watching.reload().await.unwrap_err().kind(), ErrorKind::Ended);
+    // Nor does the cache believe any longer what the reload did not find.
+    assert_eq!(open(&here, &token).await.status(), SessionStatus::New);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,22 +1,12 @@
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use cloakroom::store::{Payload, StoreErrorKind};
-use cloakroom::testing::conformance;
 use cloakroom::{MysqlStore, SessionStore};
 use sqlx::Connection as _;
-use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 
 use super::sql::{self, NOW};
 use crate::support::server::{self, Server};
-
-/// One server for all tests; it is stopped when their process ends.
-static SERVER: LazyLock<Option<Server>> = LazyLock::new(server::mariadb);
-
-async fn shared() -> Option<String> {
-    let server = tokio::task::spawn_blocking(|| SERVER.as_ref()).await.unwrap()?;
-    Some(database(server).await)
-}
 
 /// The URL of a database for the tests. The server's own ones are no place for tables.
 pub async fn database(server: &Server) -> String {
@@ -33,60 +23,13 @@ pub async fn database(server: &Server) -> String {
     url + "/sessions"
 }
 
-async fn store(url: &str, table: &str) -> MysqlStore {
-    let store = MysqlStore::connect(url).await.unwrap().table(table).unwrap();
-    store.create_schema().await.unwrap();
-    store
-}
-
-async fn pool(url: &str) -> MySqlPool {
-    let options = MySqlPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(10));
-    options.connect(url).await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keeps_the_contract() {
-    let Some(url) = shared().await else { return };
-    conformance::check(async || store(&url, "contract").await).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keeps_the_contract_with_a_pool() {
-    let Some(url) = shared().await else { return };
-    store(&url, "sessions.contract_pool").await;
-    let pool = pool(&url).await;
-    conformance::check(async || MysqlStore::with_pool(pool.clone()).table("contract_pool").unwrap()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn table_names_are_checked_and_keep_sessions_apart() {
-    let Some(url) = shared().await else { return };
-    let one = store(&url, "sessions.select").await;
-    sql::refuses_bad_names(&one, MysqlStore::table);
-    sql::a_missing_table_is_no_outage(one.clone().table("missing").unwrap()).await;
-    sql::tables_are_separate(one, store(&url, "Other_2").await).await;
-    // Several instances of an application may start at once.
-    let mut starts = tokio::task::JoinSet::new();
-    let store = store(&url, "first").await;
-    for _ in 0..8 {
-        let store = store.clone().table("at_once").unwrap();
-        starts.spawn(async move { store.create_schema().await.unwrap() });
-    }
-    starts.join_all().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelled_calls_do_no_harm() {
-    let Some(url) = shared().await else { return };
-    sql::cancelled_calls_do_no_harm(store(&url, "cancelled").await.max_connections(1)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelled_calls_do_no_harm_to_a_pool() {
-    let Some(url) = shared().await else { return };
-    store(&url, "cancelled_pool").await;
-    let store = MysqlStore::with_pool(pool(&url).await).table("cancelled_pool").unwrap();
-    sql::cancelled_calls_do_no_harm(store).await;
+sql::tests! {
+    store: MysqlStore,
+    pool: MySqlPoolOptions,
+    server: server::mariadb,
+    schema: "sessions",
+    source: "../../../src/store/sql/mysql.rs",
+    nowhere: "mysql://nobody@127.0.0.1/nothing",
 }
 
 #[tokio::test]
@@ -117,7 +60,7 @@ async fn a_payload_beyond_the_packet_size_is_named_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_asked_once_and_missed_when_it_is_gone() {
-    let Some(mut server) = server::mariadb() else { return };
+    let Some(server) = server::mariadb() else { return };
     let url = database(&server).await;
     let held = store(&url, "sessions").await;
     let admin = tokio::sync::Mutex::new(MySqlConnection::connect(&url).await.unwrap());
@@ -128,19 +71,7 @@ async fn a_server_is_asked_once_and_missed_when_it_is_gone() {
         u64::try_from(sqlx::Row::get::<i64, _>(&row, 0)).unwrap()
     };
     sql::an_operation_is_one_statement(held.clone().max_connections(1), executed).await;
-    let options = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(300));
-    let pooled = MysqlStore::with_pool(options.connect(&url).await.unwrap());
-    server.kill();
-    conformance::check_unreachable(held, Duration::from_secs(1)).await;
-    conformance::check_unreachable(pooled, Duration::from_secs(1)).await;
-    assert_eq!(MysqlStore::connect(&url).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn survives_kill_9() {
-    let Some(server) = server::mariadb() else { return };
-    let store = store(&database(&server).await, "sessions").await;
-    sql::survives_kill_9(store, server).await;
+    is_missed_when_it_is_gone(server, &url).await;
 }
 
 /// A held connection that the server has closed costs a load nothing but a new connection.
@@ -152,17 +83,11 @@ async fn a_load_survives_a_connection_that_was_closed() {
     let store = store(&url.replace("/sessions", "/closed"), "sessions").await;
     let _ = store.create(&sql::record(1, 1), NOW).await.unwrap();
     for _ in 0..3 {
-        let find = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = 'closed'";
+        let find = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = 'closed' \
+                    AND command <> 'Killed'";
         let ids: Vec<(i64,)> = sqlx::query_as(find).fetch_all(&mut admin).await.unwrap();
         assert_eq!(ids.len(), 1);
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("KILL {}", ids[0].0))).execute(&mut admin).await.unwrap();
         assert!(store.load(sql::record(1, 1).id, NOW).await.unwrap().is_some());
     }
-}
-
-#[tokio::test]
-async fn the_docs_show_the_schema() {
-    let store = MysqlStore::with_pool(MySqlPool::connect_lazy("mysql://nobody@127.0.0.1/nothing").unwrap());
-    let other = store.clone().table("a.b").unwrap();
-    sql::the_docs_show_the_schema(&store.schema(), include_str!("../../../src/store/sql/mysql.rs"), &other.schema());
 }

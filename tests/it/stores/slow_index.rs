@@ -1,7 +1,7 @@
 //! A store that keeps nothing, with a user index that never answers.
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{CreateOutcome, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
 use cloakroom::{NoopStore, SessionId, SessionStore};
 
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ impl SessionStore for SlowIndex {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         Some(self)
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
     }
 }
 

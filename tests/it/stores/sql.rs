@@ -9,6 +9,110 @@ use cloakroom::{ConfigError, ErrorKind, SessionManager, SessionStatus, SessionSt
 
 use crate::support::server::Server;
 
+/// What is asked of a store on a server alike. Takes a `database` from the module: its URL, once the server is ready.
+macro_rules! tests {
+    (
+        store: $store:ident,
+        pool: $options:ident,
+        server: $start:path,
+        schema: $schema:literal,
+        source: $source:literal,
+        nowhere: $nowhere:literal,
+    ) => {
+        /// One server for all tests; it is stopped when their process ends.
+        static SERVER: std::sync::LazyLock<Option<Server>> = std::sync::LazyLock::new($start);
+
+        async fn shared() -> Option<String> {
+            let server = tokio::task::spawn_blocking(|| SERVER.as_ref()).await.unwrap()?;
+            Some(database(server).await)
+        }
+
+        async fn store(url: &str, table: &str) -> $store {
+            let store = $store::connect(url).await.unwrap().table(table).unwrap();
+            store.create_schema().await.unwrap();
+            store
+        }
+
+        /// On connections of the application's.
+        async fn pooled(url: &str, table: &str) -> $store {
+            let options = $options::new().max_connections(8).acquire_timeout(Duration::from_secs(10));
+            $store::with_pool(options.connect(url).await.unwrap()).table(table).unwrap()
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn keeps_the_contract() {
+            let Some(url) = shared().await else { return };
+            cloakroom::testing::conformance::check(async || store(&url, "contract").await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn keeps_the_contract_with_a_pool() {
+            let Some(url) = shared().await else { return };
+            store(&url, concat!($schema, ".contract_pool")).await;
+            let store = pooled(&url, "contract_pool").await;
+            cloakroom::testing::conformance::check(async || store.clone()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn table_names_are_checked_and_keep_sessions_apart() {
+            let Some(url) = shared().await else { return };
+            let one = store(&url, concat!($schema, ".select")).await;
+            sql::refuses_bad_names(&one, $store::table);
+            sql::a_missing_table_is_no_outage(one.clone().table("missing").unwrap()).await;
+            sql::tables_are_separate(one, store(&url, "Other_2").await).await;
+            // Several instances of an application may start at once.
+            let mut starts = tokio::task::JoinSet::new();
+            let store = store(&url, "first").await;
+            for _ in 0..8 {
+                let store = store.clone().table("at_once").unwrap();
+                starts.spawn(async move { store.create_schema().await.unwrap() });
+            }
+            starts.join_all().await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn cancelled_calls_do_no_harm() {
+            let Some(url) = shared().await else { return };
+            sql::cancelled_calls_do_no_harm(store(&url, "cancelled").await.max_connections(1)).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn cancelled_calls_do_no_harm_to_a_pool() {
+            let Some(url) = shared().await else { return };
+            store(&url, "cancelled_pool").await;
+            sql::cancelled_calls_do_no_harm(pooled(&url, "cancelled_pool").await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn survives_kill_9() {
+            let Some(server) = $start() else { return };
+            let store = store(&database(&server).await, "sessions").await;
+            sql::survives_kill_9(store, server).await;
+        }
+
+        async fn is_missed_when_it_is_gone(mut server: Server, url: &str) {
+            let held = store(url, "sessions").await;
+            let options = $options::new().acquire_timeout(Duration::from_millis(300));
+            let pooled = $store::with_pool(options.connect(url).await.unwrap());
+            server.kill();
+            // Processes of the server that serve a connection may live a moment longer.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            for store in [held, pooled] {
+                cloakroom::testing::conformance::check_unreachable(store, Duration::from_secs(1)).await;
+            }
+            assert_eq!($store::connect(url).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        }
+
+        #[tokio::test]
+        async fn the_docs_show_the_schema() {
+            let store = $store::with_pool($options::new().connect_lazy($nowhere).unwrap());
+            let other = store.clone().table("a.b").unwrap();
+            sql::the_docs_show_the_schema(&store.schema(), include_str!($source), &other.schema());
+        }
+    };
+}
+pub(crate) use tests;
+
 pub const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
 /// What nobody may get into a statement.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{
+    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+};
 use cloakroom::{SessionId, SessionStore};
 
 use super::gate::Gate;
@@ -119,6 +121,10 @@ impl SessionStore for BytesStore {
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
 }

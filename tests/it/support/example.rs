@@ -8,8 +8,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -112,22 +113,32 @@ impl Curl {
     }
 
     pub async fn send(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> (StatusCode, String) {
+        let (parts, body) = self.open(method, path, kind, body).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, String::from_utf8(body.into()).unwrap())
+    }
+
+    /// The `Cookie` header; nothing if there is none.
+    pub fn cookies(&self) -> Option<String> {
+        let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// An answer that goes on.
+    pub async fn open(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.server.to_string());
         if !kind.is_empty() {
             request = request.header(CONTENT_TYPE, kind);
         }
-        if !self.jar.is_empty() {
-            let pairs: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request = request.header(COOKIE, pairs.join("; "));
+        if let Some(cookies) = self.cookies() {
+            request = request.header(COOKIE, cookies);
         }
         let stream = TokioIo::new(TcpStream::connect(self.server).await.unwrap());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request.body(Full::new(body.as_bytes())).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        self.keep_cookies(&parts.headers);
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts.status, String::from_utf8(body.into()).unwrap())
+        self.keep_cookies(response.headers());
+        response
     }
 
     fn keep_cookies(&mut self, headers: &HeaderMap) {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, Record, SaveOutcome, SessionStore, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{
+    CreateOutcome, FreshReads, Record, SaveOutcome, SessionStore, StoreError, Timestamp, UserIndex, Version,
+};
 use cloakroom::{Session, SessionId, SessionManager, SessionStatus, Token, TokenChange};
 use tokio::task::JoinSet;
 
@@ -70,6 +72,10 @@ impl<S: SessionStore> SessionStore for Stopwatch<S> {
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
         self.store.user_index()
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        self.store.fresh_reads()
     }
 }
 
