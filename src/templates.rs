@@ -21,15 +21,15 @@
 //! says what `info` has. A value that is not there is undefined, as any name is that a template does not know: minijinja
 //! prints nothing (with `UndefinedBehavior::Strict` it refuses), Tera refuses; `default` and `or` work in both.
 //!
-//! Nothing is marked as safe: the engine escapes it like everything else, provided that the name of the template ends in `.html`,
-//! by which minijinja and Tera tell.
+//! Nothing is marked as safe: the engine escapes it like everything else. minijinja and Tera do so if the name of the template
+//! ends in `.html`.
 //!
 //! # Errors
 //!
 //! Rendering fails, with the error of the engine, if there is no such method, if its argument is missing or is no text, and
 //! where the session refuses: a path through something that is no object, or `old` for a field with several values. The
-//! text is that of the [`SessionError`](crate::SessionError); minijinja and askama keep the error itself as well. It is for
-//! logs: a handler answers 500 and no more. An answer of 5xx takes no flash value away.
+//! text is that of the [`SessionError`]; minijinja and askama keep the error itself as well. It is for logs: a handler answers
+//! 500 and no more. An answer of 5xx takes no flash value away.
 //!
 //! # Example: minijinja
 //!
@@ -59,7 +59,7 @@
 //!
 //! # Example: askama
 //!
-//! A template has the methods of Rust, on a field like any other. [`ReadOnlySession`](crate::ReadOnlySession) keeps it to reading.
+//! A template has the methods of Rust, on a field like any other. [`ReadOnlySession`] keeps it to reading.
 //!
 //! ```
 //! use askama::Template;
