@@ -1,5 +1,5 @@
-//! A notebook, written with a template of askama: what was kept, what is missing, and what had been typed are shown once, by
-//! the page after the redirect.
+//! A notebook, written with a template of askama: the page after a redirect shows once what was kept,
+//! what is missing, and what had been typed.
 //!
 //! ```sh
 //! cargo run --example templates_askama          # http://127.0.0.1:3000
@@ -29,8 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The template asks the session itself for what it shows. It is given here, since askama would look for its file in the
-/// folder `templates` of the package.
+/// The template asks the session itself for what it shows. It is given here, since askama would look for its file in
+/// the folder `templates` of the package.
 #[derive(Template)]
 #[template(
     ext = "html",

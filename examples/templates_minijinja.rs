@@ -1,5 +1,5 @@
-//! A notebook, written with templates of minijinja: what was kept, what is missing, and what had been typed are shown once, by
-//! the page after the redirect.
+//! A notebook, written with templates of minijinja: the page after a redirect shows once what was kept,
+//! what is missing, and what had been typed.
 //!
 //! ```sh
 //! cargo run --example templates_minijinja --features minijinja          # http://127.0.0.1:3000

@@ -1,5 +1,5 @@
-//! A notebook, written with templates of Tera: what was kept, what is missing, and what had been typed are shown once, by
-//! the page after the redirect.
+//! A notebook, written with templates of Tera: the page after a redirect shows once what was kept,
+//! what is missing, and what had been typed.
 //!
 //! ```sh
 //! cargo run --example templates_tera --features tera          # http://127.0.0.1:3000

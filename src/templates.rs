@@ -9,27 +9,29 @@
 //! | all data | `session().all()` | `session(all=true)` | `session.all()?` |
 //! | id, status, user and times | `session().info()` | `session(info=true)` | `session.info()` |
 //!
-//! The names are [paths](crate::Path): `'account.name'` reaches into objects. Templates only read. Reading a [flash
-//! value](crate::Session::flash), a message or old input in a template is reading: it goes away with this request's commit.
-//! Asking with `has` is not, and what stands in a branch that is not rendered is not read.
+//! The names are [paths](crate::Path): `'account.name'` reaches into objects. Templates only read. A
+//! [flash value](crate::Session::flash), a message or old input that a template reads goes away with this request's
+//! commit, as it does when a handler reads it. To ask with `has` is not to read, and what stands in a branch that is
+//! not rendered is not read.
 //!
-//! Render within the handler. When the answer is on its way the commit is over, and what is read then comes again.
+//! Render within the handler: what is read after the answer has left is not taken away, and comes again.
 //!
 //! # What comes out
 //!
-//! Values have the types that they have in the session. A message has `level` and `text`; [`SessionInfo`](crate::SessionInfo)
-//! says what `info` has. A value that is not there is undefined, as any name is that a template does not know: minijinja
-//! prints nothing (with `UndefinedBehavior::Strict` it refuses), Tera refuses; `default` and `or` work in both.
+//! Values have the types that they have in the session. A message has `level` and `text`;
+//! [`SessionInfo`](crate::SessionInfo) says what `info` has. A value that is not there is undefined, as any name is
+//! that a template does not know: minijinja prints nothing (with `UndefinedBehavior::Strict` it refuses), Tera refuses;
+//! `default` and `or` work in both.
 //!
-//! Nothing is marked as safe: the engine escapes it like everything else. minijinja and Tera do so if the name of the template
-//! ends in `.html`.
+//! Nothing is marked as safe: the engine escapes it like everything else. minijinja and Tera do so if the name of the
+//! template ends in `.html`.
 //!
 //! # Errors
 //!
-//! Rendering fails, with the error of the engine, if there is no such method, if its argument is missing or is no text, and
-//! where the session refuses: a path through something that is no object, or `old` for a field with several values. The
-//! text is that of the [`SessionError`]; minijinja and askama keep the error itself as well. It is for logs: a handler answers
-//! 500 and no more. An answer of 5xx takes no flash value away.
+//! Rendering fails, with the error of the engine, if there is no such method, if its argument is missing or is no text,
+//! and where the session refuses: a path through something that is no object, or `old` for a field with several values.
+//! The text is that of the [`SessionError`]; minijinja and askama keep the error itself as well. It is for logs: a
+//! handler answers 500 and no more. An answer of 5xx takes no flash value away.
 //!
 //! # Example: minijinja
 //!
@@ -59,7 +61,7 @@
 //!
 //! # Example: askama
 //!
-//! A template has the methods of Rust, on a field like any other. [`ReadOnlySession`] keeps it to reading.
+//! A template calls the methods of a field. That the field is a [`ReadOnlySession`] keeps it to reading.
 //!
 //! ```
 //! use askama::Template;

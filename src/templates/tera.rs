@@ -1,7 +1,8 @@
 //! Tera: the session as a function.
 //!
 //! Templates of Tera have neither methods nor arguments without names, so `session().get('success')` is written
-//! `session(get='success')`. Their contexts hold plain values, which a session is not: it is there while [`with_session`] runs.
+//! `session(get='success')`. Their contexts hold plain values, which a session is not: it is there while
+//! [`with_session`] runs.
 //!
 //! ```
 //! use cloakroom::{Session, SessionManager, templates};
@@ -34,8 +35,8 @@ use super::{CallError, METHODS, call};
 use crate::session::ReadOnlySession;
 
 thread_local! {
-    /// Whose page this thread is rendering. A function of Tera is registered once for all pages, and is told nothing about
-    /// the page but plain values; rendering stays on its thread.
+    /// Whose page this thread is rendering. A function of Tera is registered once for all pages, and is told nothing
+    /// about the page but plain values; rendering stays on its thread.
     static RENDERED: RefCell<Option<ReadOnlySession>> = const { RefCell::new(None) };
 }
 
