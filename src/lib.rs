@@ -17,6 +17,8 @@ mod record;
 mod session;
 mod state;
 pub mod store;
+#[cfg(any(feature = "minijinja", feature = "tera"))]
+pub mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
