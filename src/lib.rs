@@ -27,6 +27,10 @@ mod token;
 pub use ::redis;
 
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "compression")]
+pub use codec::CompressedCodec;
+#[cfg(feature = "message-pack")]
+pub use codec::MessagePackCodec;
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
 pub use data::Path;
 pub use error::{ConfigError, ErrorKind, SessionError};
