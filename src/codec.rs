@@ -87,3 +87,16 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
 
 /// What a codec could not do.
 pub type CodecError = Box<dyn StdError + Send + Sync>;
+
+impl<C: Codec + ?Sized> Codec for Box<C> {
+    fn encode(&self, document: Vec<u8>, binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
+        (**self).encode(document, binding)
+    }
+
+    fn decode<'a>(&self, stored: &'a [u8], binding: Binding<'_>) -> Result<Cow<'a, [u8]>, CodecError> {
+        (**self).decode(stored, binding)
+    }
+}
+
+#[cfg(all(test, feature = "message-pack", feature = "compression"))]
+mod tests;

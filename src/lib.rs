@@ -3,6 +3,8 @@
 
 mod clock;
 mod codec;
+#[cfg(feature = "config")]
+mod config;
 mod data;
 mod engine;
 mod error;
@@ -32,6 +34,8 @@ pub use codec::CompressedCodec;
 #[cfg(feature = "message-pack")]
 pub use codec::MessagePackCodec;
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
+#[cfg(feature = "config")]
+pub use config::{SessionConfig, SetupError};
 pub use data::Path;
 pub use error::{ConfigError, ErrorKind, SessionError};
 pub use event::{DropReason, SessionEvent};

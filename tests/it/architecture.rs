@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["session"],
     &["manager"],
     &["http"],
-    &["extract"],
+    &["extract", "config"],
     &["testing"],
 ];
 

@@ -11,6 +11,8 @@ mod support;
 
 mod architecture;
 mod cancellation;
+mod codecs;
+mod config;
 mod cookies_read;
 mod cookies_write;
 mod example_visits;
