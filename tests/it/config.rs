@@ -154,7 +154,8 @@ async fn check(url: &str) {
         return;
     }
     let again = url.parse::<StoreUrl>().unwrap().connect().await.unwrap();
-    let mut elsewhere = Browser { token: browser.token.clone(), ..Browser::new(&app(again)) };
+    let mut elsewhere = Browser::new(&app(again));
+    elsewhere.token = browser.token.clone();
     assert_eq!(elsewhere.get("/add").await.body, "2", "{url}");
 }
 
