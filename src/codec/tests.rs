@@ -35,13 +35,13 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 24, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..20).prop_map(Value::from),
-            vec((any::<String>(), inner), 0..6).prop_map(|members| Value::from_iter(members)),
+            vec((any::<String>(), inner), 0..6).prop_map(Value::from_iter),
         ]
     })
 }
 
 fn document() -> impl Strategy<Value = Vec<u8>> {
-    let object = vec((any::<String>(), value()), 0..5).prop_map(|members| Map::from_iter(members));
+    let object = vec((any::<String>(), value()), 0..5).prop_map(Map::from_iter);
     object.prop_map(|object| Value::from(object).to_string().into_bytes())
 }
 
@@ -109,11 +109,12 @@ fn what_is_small_or_does_not_get_smaller_is_not_compressed() {
 }
 
 /// Visible characters without any order.
+#[allow(clippy::cast_possible_truncation, reason = "five bits are left")]
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        b'#' + u8::try_from(state >> 59).unwrap() * 2
+        b'#' + (state >> 59) as u8 * 2
     };
     (0..length).map(|_| next()).collect()
 }
@@ -131,7 +132,7 @@ fn a_decompression_bomb_is_refused() {
     // Four GiB, 16 MiB from a few bytes, and 16 MiB and a byte from as many as it takes.
     assert!(allocated(&claims(u32::MAX, b"\x1fa\x01\0")) < 4_096);
     assert!(allocated(&claims(16 << 20, b"\x1fa\x01\0")) < 4_096);
-    assert!(allocated(&claims((16 << 20) + 1, &[0xff; 70_000])) < 4_096);
+    assert!(allocated(&claims((16 << 20) + 1, &vec![0xff; 70_000])) < 4_096);
 
     let codec = CompressedCodec::new(JsonCodec);
     let document = format!("{{\"a\":\"{}\"}}", "a".repeat(4_000)).into_bytes();

@@ -1,13 +1,13 @@
 //! The options that settings stand for.
 
+use std::time::Duration;
+
 use super::{SessionConfig, quantity};
 use crate::codec::{Codec, JsonCodec};
 use crate::error::ConfigError;
 use crate::http::{CookiePrefix, SameSite, SessionCookie, Transport};
 use crate::policy::{Conflicts, Limits, SessionPolicy};
 use crate::store::StoreUrl;
-
-use std::time::Duration;
 
 impl SessionConfig {
     /// Looks at every value by itself. What contradicts another one may yet be overridden.
@@ -140,13 +140,11 @@ impl SessionConfig {
 
     fn one_of<T: Clone>(&self, key: &'static str, choices: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.text(key) else { return Ok(None) };
-        match choices.iter().find(|(name, _)| *name == text) {
-            Some((_, value)) => Ok(Some(value.clone())),
-            None => {
-                let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                Err(wrong(key, format!("{text:?} is none of {}", names.join(", "))))
-            }
-        }
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone());
+        found.map(Some).ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            wrong(key, format!("{text:?} is none of {}", names.join(", ")))
+        })
     }
 
     fn parsed<T>(

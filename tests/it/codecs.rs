@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::support::bytes_store::BytesStore;
 use crate::support::{Browser, manager, routes};
 
-fn codecs() -> [(&'static str, fn() -> Box<dyn Codec>); 4] {
+type MakeCodec = fn() -> Box<dyn Codec>;
+
+fn codecs() -> [(&'static str, MakeCodec); 4] {
     [
         ("JSON", || Box::new(JsonCodec)),
         ("MessagePack", || Box::new(MessagePackCodec)),

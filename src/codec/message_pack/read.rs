@@ -43,7 +43,8 @@ impl<'a> Reader<'a> {
             Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => self.string(),
             Marker::Null => {
                 decode::read_nil(&mut self.rest).map_err(damaged)?;
-                Ok(self.json.extend_from_slice(b"null"))
+                self.json.extend_from_slice(b"null");
+                Ok(())
             }
             Marker::True | Marker::False => {
                 let value = decode::read_bool(&mut self.rest).map_err(damaged)?;
@@ -111,7 +112,8 @@ impl<'a> Reader<'a> {
         }
         let text = self.text(meta.size)?;
         let value: &RawValue = serde_json::from_str(text).map_err(damaged)?;
-        Ok(self.json.extend_from_slice(value.get().as_bytes()))
+        self.json.extend_from_slice(value.get().as_bytes());
+        Ok(())
     }
 
     fn text(&mut self, length: u32) -> Result<&'a str, CodecError> {

@@ -60,6 +60,6 @@ fn what_is_broken_is_refused() {
     ] {
         assert!(to_json(stored).is_err(), "{name}");
     }
-    let too_deep = [&b"\x81\xa1a"[..], &[0x91; 1_000_000]].concat();
+    let too_deep = [b"\x81\xa1a".to_vec(), vec![0x91; 1_000_000]].concat();
     assert!(to_json(&too_deep).is_err());
 }

@@ -93,7 +93,6 @@ impl<'a> Parts<'a> {
     }
 
     /// The path of a file or folder: `scheme:path`, `scheme:///path`.
-    #[cfg(any(feature = "file", feature = "sqlite"))]
     pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
         let scheme = self.scheme;
         let text = match self.address.strip_prefix("//") {
@@ -116,7 +115,6 @@ impl<'a> Parts<'a> {
     }
 
     /// The URL as the client reads it: without the parameters that were taken. `ours` are their names.
-    #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
     pub(super) fn for_client(self, of_client: &[&str], ours: &[&str]) -> Result<String, ConfigError> {
         self.network()?;
         let known: Vec<_> = ours.iter().chain(of_client).copied().collect();
@@ -135,7 +133,6 @@ impl<'a> Parts<'a> {
     }
 
     /// The parts of an address in a network.
-    #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
     pub(super) fn network(&self) -> Result<Network<'a>, ConfigError> {
         let address = self.after_slashes()?;
         let address = address.split('?').next().unwrap_or_default();
@@ -152,13 +149,11 @@ impl<'a> Parts<'a> {
         Ok(Network { base_scheme, user_info, hosts: hosts.split(','), path })
     }
 
-    #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "memcached"))]
     pub(super) fn after_slashes(&self) -> Result<&'a str, ConfigError> {
         let after = self.after_scheme.strip_prefix("//");
         after.ok_or_else(|| refused(format!("after {}: come two slashes and a host", self.scheme)))
     }
 
-    #[cfg(feature = "memcached")]
     pub(super) fn address_with_port(&self, default: u16) -> Result<String, ConfigError> {
         if self.address.is_empty() || self.address.contains(['@', '/', '#']) {
             return Err(refused("a server of Memcached is a host, with or without a port, and nothing else".into()));
@@ -178,7 +173,7 @@ impl Parameters<'_> {
         let of_that_name = |parameter: &&str| parameter.split('=').next() == Some(name);
         let Some(index) = self.0.iter().position(of_that_name) else { return Ok(None) };
         let parameter = self.0.remove(index);
-        if self.0.iter().any(|other| of_that_name(&other)) {
+        if self.0.iter().any(of_that_name) {
             return Err(refused(format!("the parameter {name} is given twice")));
         }
         decode(parameter.split_once('=').map_or("", |(_, value)| value)).map(Some)
@@ -189,7 +184,6 @@ impl Parameters<'_> {
         self.take(name)?.map(number).transpose()
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub(super) fn take_flag(&mut self, name: &str) -> Result<bool, ConfigError> {
         match self.take(name)?.as_deref() {
             None | Some("false") => Ok(false),

@@ -151,6 +151,7 @@ impl Target {
         Ok(Self::Memcached { servers, prefix })
     }
 
+    #[allow(clippy::unused_async, reason = "the store in memory alone has nothing to wait for")]
     pub(super) async fn connect(&self) -> Result<Arc<dyn SessionStore>, StoreError> {
         Ok(match self {
             Self::Memory { max_entries, max_bytes } => {
