@@ -326,6 +326,19 @@ pub enum ConfigError {
         /// What it may be.
         range: &'static str,
     },
+    /// The URL of a store cannot be read, or names one that is not compiled in.
+    StoreUrl {
+        /// What is wrong with it, without anything that could be secret.
+        problem: String,
+    },
+    /// A setting in a configuration file or the environment says something that it cannot be, or is not known.
+    #[cfg(feature = "config")]
+    Setting {
+        /// The key in the file, such as `policy.idle`, or the environment variable.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A table's name is none that a store would put into a statement.
     TableName {
         /// The name as given.
@@ -372,6 +385,9 @@ impl fmt::Display for ConfigError {
                 "the key for {purpose} is too weak: use at least 32 random bytes from a secret manager or the operating system"
             ),
             Self::Limit { option, range } => write!(f, "{option} has to be {range}"),
+            Self::StoreUrl { problem } => write!(f, "the URL of the session store: {problem}"),
+            #[cfg(feature = "config")]
+            Self::Setting { name, problem } => write!(f, "{name}: {problem}"),
             Self::TableName { name } => write!(
                 f,
                 "{name:?} cannot be a table's name: use letters, digits and underscores, at most 48 of them and no digit first, with the schema and a dot before it if need be"

@@ -3,6 +3,8 @@
 
 mod clock;
 mod codec;
+#[cfg(feature = "config")]
+mod config;
 mod data;
 mod engine;
 mod error;
@@ -29,7 +31,13 @@ mod token;
 pub use ::redis;
 
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "compression")]
+pub use codec::CompressedCodec;
+#[cfg(feature = "message-pack")]
+pub use codec::MessagePackCodec;
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
+#[cfg(feature = "config")]
+pub use config::{SessionConfig, SetupError};
 pub use data::Path;
 pub use error::{ConfigError, ErrorKind, SessionError};
 pub use event::{DropReason, SessionEvent};

@@ -15,6 +15,7 @@ mod sql;
 mod timeout;
 #[cfg(feature = "tower-sessions")]
 mod tower_sessions;
+mod url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use sql::SqliteStore;
 pub use timeout::TimeoutStore;
 #[cfg(feature = "tower-sessions")]
 pub use tower_sessions::TowerSessionsStore;
+pub use url::StoreUrl;
 
 /// What became of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

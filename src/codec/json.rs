@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Binding, Codec, CodecError};
+use super::{Binding, Codec, CodecError, plain};
 
 /// Stores documents as they are: readable with the store's own tools. The default.
+///
+/// Reads the other forms of [`Codec`]'s table as well, as far as their features are turned on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonCodec;
 
@@ -14,6 +16,6 @@ impl Codec for JsonCodec {
     }
 
     fn decode<'a>(&self, stored: &'a [u8], _: Binding<'_>) -> Result<Cow<'a, [u8]>, CodecError> {
-        Ok(Cow::Borrowed(stored))
+        plain::decode(stored)
     }
 }

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["session"],
     &["manager"],
     &["http"],
-    &["extract", "templates"],
+    &["extract", "templates", "config"],
     &["testing"],
 ];
 

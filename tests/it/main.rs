@@ -10,10 +10,13 @@
 mod architecture;
 mod bags;
 mod cancellation;
+mod codecs;
+mod config;
 mod consent;
 mod cookies_read;
 mod cookies_write;
 mod detached;
+mod example_configured;
 mod example_grpc;
 mod example_lines;
 mod example_live;

@@ -46,7 +46,7 @@ impl RedisStore<ConnectionManager> {
 
 impl<C: ConnectionLike + Clone> RedisStore<C> {
     /// Says at once what would fail at every call: a connection without the password that it needs is made all the same.
-    pub(super) async fn greeted(self) -> Result<Self, StoreError> {
+    pub(in crate::store) async fn greeted(self) -> Result<Self, StoreError> {
         let greeting = async { cmd("PING").exec_async(&mut self.connection.clone()).await.map_err(to_store_error) };
         self.within(greeting).await?;
         Ok(self)

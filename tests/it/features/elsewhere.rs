@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Redirect;
 use axum::routing::get;
 use cloakroom::store::SessionStore;
-use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, TestClock};
+use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, TestClient, TestClock};
 use cloakroom::{
     ErrorKind, Limits, MemoryStore, MigratingStore, ReadOnlySession, SameSite, Session, SessionCookie, SessionError,
     SessionEvent, SessionHeader, SessionLayer, SessionManager, SessionPolicy, SessionStatus, StatelessLayer,
@@ -27,7 +28,7 @@ async fn as_in_scs_idle_and_absolute_timeouts_hold_together() {
     client.request(|session| session.insert("x", 1).unwrap()).await;
     for _ in 0..30 {
         clock.advance(Duration::from_mins(47));
-        client.request(|session| session.status()).await;
+        client.request(Session::status).await;
     }
     assert_eq!(client.request(Session::status).await, SessionStatus::Resumed, "used again and again");
     clock.advance(Duration::from_mins(31));
@@ -67,7 +68,7 @@ async fn as_in_django_loading_creates_nothing_and_reading_sets_no_cookie() {
         .route("/", get(async |session: Session| session.get::<u8>("x").map(|_| ())))
         .layer(SessionLayer::new(store.clone()));
     for cookie in [None, Some(format!("{N}={}", "A".repeat(64)))] {
-        let cookies: Vec<_> = cookie.iter().map(|cookie| cookie.as_bytes()).collect();
+        let cookies: Vec<_> = cookie.iter().map(String::as_bytes).collect();
         let answer = send(&app, "/", &cookies).await;
         assert!(answer.token().is_none());
     }
@@ -171,6 +172,22 @@ async fn as_in_laravel_values_are_pulled_pushed_and_counted() {
     session.push("list", "b").unwrap();
     assert_eq!(session.take::<Vec<String>>("list").unwrap().unwrap(), ["a", "b"]);
     assert_eq!((session.increment("n", 2).unwrap(), session.decrement("n", 1).unwrap()), (2, 1));
+}
+
+#[tokio::test]
+async fn as_in_laravel_tests_of_applications_have_assertions() {
+    async fn order(session: Session) -> Result<Redirect, SessionError> {
+        session.push("orders", "teapot")?;
+        session.flash("success", "Thank you.")?;
+        Ok(Redirect::to("/orders"))
+    }
+    let sessions = SessionLayer::new(MemoryStore::new());
+    let client = TestClient::new(Router::new().route("/order", get(order)).layer(sessions.clone()), &sessions);
+    client.session(|session| session.login("ada")).await;
+    client.get("/order").await.assert_redirect("/orders");
+    client.assert_session_has("orders").await;
+    client.assert_flash("success", "Thank you.").await;
+    client.assert_user("ada").await;
 }
 
 #[tokio::test]

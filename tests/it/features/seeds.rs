@@ -7,8 +7,9 @@ use axum::routing::get;
 use cloakroom::store::SessionStore;
 use cloakroom::testing::{Calls, CountingStore, TestClock};
 use cloakroom::{
-    Bag, BagContent, ErrorKind, FileStore, LazySession, MemoryStore, Named, NoopStore, Session, SessionCookie,
-    SessionError, SessionLayer, SessionManager, SessionName, SessionPolicy, SessionStatus, SqliteStore, TokenChange,
+    Bag, BagContent, Codec, ErrorKind, FileStore, JsonCodec, LazySession, MemoryStore, MessagePackCodec, Named,
+    NoopStore, Session, SessionConfig, SessionCookie, SessionError, SessionLayer, SessionManager, SessionName,
+    SessionPolicy, SessionStatus, SqliteStore, TokenChange,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,12 +27,12 @@ impl SessionName for Hello {
 
 #[tokio::test]
 async fn seed_000_a_session_is_started_by_name_with_options() {
-    let policy = SessionPolicy::aal2().idle(Duration::from_hours(2));
-    let layer = SessionLayer::named::<Hello>(MemoryStore::new()).unwrap().policy(policy).unwrap();
     async fn start(session: Named<Hello>) -> Text {
         session.insert("started", true)?;
         Ok(session.info().to_string())
     }
+    let policy = SessionPolicy::aal2().idle(Duration::from_hours(2));
+    let layer = SessionLayer::named::<Hello>(MemoryStore::new()).unwrap().policy(policy).unwrap();
     let answer = send(&Router::new().route("/", get(start)).layer(layer), "/", &[]).await;
     assert!(answer.body.contains(r#""name": "hello-session""#) && answer.body.contains(r#""duration": 7200"#));
     assert!(answer.set_cookies()[0].starts_with("__Host-hello-session="));
@@ -129,6 +130,31 @@ async fn seed_001_any_serializable_value_can_be_stored() {
         || [Anything::Nothing, Anything::Pair(-1, Some("é".into())), Anything::Fields { list: vec![0.5], unit: () }];
     client.request(|session| session.insert("values", values()).unwrap()).await;
     assert_eq!(client.request(|session| session.get("values").unwrap()).await, Some(values()));
+}
+
+/// The file of the seed: `cookie_name = dmsession`, `cookie_lifespan = 86400`, and where sessions are kept.
+#[tokio::test]
+async fn seed_001_name_lifespan_and_store_are_configured_in_a_file() {
+    let file = "store = 'memory:'\ncookie.name = 'dmsession'\npolicy = { idle = '86400s', persistent = true }";
+    let config: SessionConfig = toml::from_str(file).unwrap();
+    let layer = config.layer().await.unwrap();
+    let app = Router::new().route("/", get(async |session: Session| session.insert("x", 1))).layer(layer);
+    let answer = send(&app, "/", &[]).await;
+    let cookie = answer.set_cookies()[0];
+    assert!(cookie.starts_with("__Host-dmsession=") && cookie.contains("Max-Age=86400"), "{cookie}");
+}
+
+#[tokio::test]
+async fn seed_001_values_are_kept_as_compact_bytes_if_wanted() {
+    let size = async |codec: Box<dyn Codec>| {
+        let store = MemoryStore::new();
+        let mut client = Client::new(SessionManager::new(store.clone()).codec(codec));
+        client.request(|session| session.insert("list", vec![1000; 100]).unwrap()).await;
+        let id = client.open().await.id().unwrap();
+        let record = store.load(id, std::time::SystemTime::now().into()).await.unwrap().unwrap();
+        record.payload.to_bytes().unwrap().len()
+    };
+    assert!(size(Box::new(MessagePackCodec)).await < size(Box::new(JsonCodec)).await);
 }
 
 #[tokio::test]
@@ -261,18 +287,6 @@ async fn seed_004_applications_on_one_domain_do_not_see_each_others_data() {
 async fn seed_004_the_methods_of_the_manager_have_their_counterparts() {
     let mut client = Client::new(SessionManager::new(MemoryStore::new()));
     let session = client.open().await; // start
-    assert!(
-        client
-            .manager
-            .store()
-            .load(
-                "6f9619ff-8b86-4d01-b42d-00c04fc964ff".parse().unwrap(),
-                cloakroom::store::Timestamp::from(std::time::SystemTime::now())
-            )
-            .await
-            .unwrap()
-            .is_none()
-    );
     assert_eq!((session.status(), session.id(), session.name()), (SessionStatus::New, None, "id")); // exists, status, getId, getName
     session.insert("userId", 12345).unwrap(); // set
     assert_eq!(session.get("userId").unwrap(), Some(12345)); // get

@@ -31,14 +31,13 @@ pub fn start(name: &str, environment: &[(&str, &str)]) -> Example {
         .spawn()
         .unwrap();
     let mut stdout = BufReader::new(process.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| {
+    let mut lines = stdout.by_ref().lines().map(Result::unwrap);
+    let address = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).unwrap_or_else(|| {
         let _ = process.kill();
-        panic!("{name} says where it listens, not {line:?}")
+        panic!("{name} does not say where it listens")
     });
-    let address = address.strip_prefix("http://").unwrap_or(address).parse().unwrap();
-    Example { address, process, stdout }
+    let address = address.strip_prefix("http://").unwrap_or(&address).parse().unwrap();
+    Example { process, stdout, address }
 }
 
 /// The program of an example. It lies at `debug/examples/`, this test at `debug/deps/it-…`.
