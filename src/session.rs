@@ -41,7 +41,7 @@ pub use typed_bag::{Bag, BagContent};
 /// function calls on what was loaded, and whatever was changed is stored when the handler has returned, before the answer
 /// leaves. A session that is not written is not stored, and a visitor to whom nothing was written gets no cookie.
 ///
-/// Values are anything that `serde` writes as JSON. A [`Path`] names them: `"visits"`, `"account.current_user_id"`, or
+/// Values are anything that `serde` writes as JSON. A [`Path`](crate::Path) names them: `"visits"`, `"account.current_user_id"`, or
 /// `["hosts", "example.org"]`.
 ///
 /// # Requests at the same time
