@@ -51,7 +51,7 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
 
 impl SessionError {
     /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, or if the session has ended or
-    /// was never stored, 413 for data that are too large, else 500.
+    /// was never stored, 413 for data that are too large, 400 for a user who can be none, else 500.
     pub fn status(&self) -> StatusCode {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Contended | ErrorKind::NewerFormat => {
@@ -59,6 +59,7 @@ impl SessionError {
             }
             ErrorKind::Conflict | ErrorKind::Ended | ErrorKind::NotStored => StatusCode::CONFLICT,
             ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::InvalidUser => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -69,6 +70,7 @@ impl SessionError {
             StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",
             StatusCode::CONFLICT => "Your session was changed by another request. Please load the page again.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "That is more than a session can hold.\n",
+            StatusCode::BAD_REQUEST => "Nobody can have that name.\n",
             _ => "Something is wrong with the sessions of this site.\n",
         }
     }
