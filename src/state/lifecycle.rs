@@ -1,0 +1,112 @@
+//! What a request does to the life of its session, as opposed to its data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Client, SessionStatus, State};
+use crate::error::{ErrorKind, SessionError};
+use crate::journal::Change;
+use crate::policy::Limits;
+
+/// How a session gets a new secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rotation {
+    /// The old one goes on being good for this long.
+    WithGrace(Duration),
+    /// The old one is dead.
+    AtOnce,
+}
+
+/// Changes of the session's life, as opposed to its data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lifecycle {
+    pub(crate) destroy: bool,
+    pub(crate) rotate: Option<Rotation>,
+    pub(crate) login: Option<Arc<str>>,
+    pub(crate) remember: Option<Duration>,
+    /// The visitor has agreed to be given a session.
+    pub(crate) consent: bool,
+}
+
+impl Lifecycle {
+    /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.destroy && self.rotate.is_none() && self.login.is_none() && self.remember.is_none()
+    }
+
+    pub(super) fn and_then(self, later: Self) -> Self {
+        Self {
+            destroy: self.destroy || later.destroy,
+            rotate: self.rotate.max(later.rotate),
+            login: later.login.or(self.login),
+            remember: later.remember.or(self.remember),
+            consent: self.consent || later.consent,
+        }
+    }
+}
+
+impl State {
+    /// Whether what is changed can reach the client.
+    fn check_answerable(&self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if self.client == Client::OutOfReach {
+            return Err(SessionError::new(
+                ErrorKind::Committed,
+                "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
+                 regenerate and remember sessions in requests",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
+        Ok(())
+    }
+
+    /// Who is logged in, as this request sees it.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        self.lifecycle.login.as_ref().or_else(|| self.present()?.user.as_ref())
+    }
+
+    pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        if self.user().is_some_and(|before| *before != user) {
+            self.change(Change::Clear, limits)?;
+        }
+        self.lifecycle.rotate = Some(Rotation::AtOnce);
+        self.lifecycle.login = Some(user);
+        Ok(())
+    }
+
+    pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        self.lifecycle.remember = Some(duration);
+        Ok(())
+    }
+
+    pub(crate) fn consent(&mut self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.lifecycle.consent = true;
+        Ok(())
+    }
+
+    /// Whether the visitor has agreed to have a session: there is one, or there will be.
+    pub(crate) fn has_consent(&self) -> bool {
+        self.present().is_some() || self.lifecycle.consent
+    }
+
+    pub(crate) fn destroy(&mut self, keeps_cookie: bool) -> Result<(), SessionError> {
+        if self.closed.is_some() {
+            return self.check_writable();
+        }
+        if keeps_cookie {
+            self.client = Client::HasNone;
+        }
+        self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
+        self.status = SessionStatus::Destroyed;
+        self.drop_data_changes();
+        Ok(())
+    }
+}
