@@ -5,7 +5,8 @@
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
 //!  "deadline":1763766000000,"idle":3600000,"persistent":true,"digest":"base64url",
-//!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],"write":"00000000000000ff","data":{"visits":1}}
+//!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
+//!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
 //! Times and durations are milliseconds. `name`, `idle`, `persistent` and `superseded` are left out where they say
