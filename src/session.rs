@@ -68,7 +68,7 @@ pub use typed_bag::{Bag, BagContent};
 /// use cloakroom::{MemoryStore, Session, SessionError, SessionLayer};
 ///
 /// async fn visits(session: Session) -> Result<String, SessionError> {
-///     let n = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+///     let n = session.increment("visits", 1)?;
 ///     Ok(format!("visit {n}\n"))
 /// }
 ///

@@ -272,6 +272,7 @@ impl Work {
             persistent: terms.policy.is_persistent(),
             digest: terms.digester.digest(&token),
             superseded: Vec::new(),
+            unknown: None,
             write: self.write.unwrap_or_default(),
             data: self.data.as_deref().cloned().unwrap_or_default(),
         };
