@@ -410,8 +410,8 @@ impl State {
     /// The request ends without an answer: nothing of it counts.
     pub(crate) fn abandon(&mut self) {
         self.closed = Some(Closed::Abandoned);
-        self.drop_data_changes();
         self.lifecycle = Lifecycle::default();
+        self.drop_data_changes();
     }
 
     /// A write has failed, and there is nobody to be told: the commit fails by it. Gives the error back if it is too late
@@ -430,10 +430,21 @@ impl State {
         self.failure.take()
     }
 
+    /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
         self.journal = Journal::default();
+        if self.changes_user() {
+            self.changed = Some(Arc::default());
+            self.journal.push(Change::Clear);
+        }
         self.revision += 1;
+    }
+
+    /// Whether the commit logs in somebody else than who is logged in now.
+    fn changes_user(&self) -> bool {
+        let before = self.present().and_then(|present| present.user.as_ref());
+        before.is_some_and(|before| self.lifecycle.login.as_ref().is_some_and(|user| user != before))
     }
 
     /// Whether a commit would take I/O.

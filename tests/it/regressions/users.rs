@@ -1,0 +1,53 @@
+//! Mistakes around logins and new secrets.
+
+use std::time::Duration;
+
+use cloakroom::testing::TestClock;
+use cloakroom::{MemoryStore, Session, SessionManager, TokenChange};
+
+use super::{fresh, new_token, open};
+use crate::support::{layer, send_token};
+
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Commits, and returns the token that the client is told.
+async fn told(manager: &SessionManager, session: &Session) -> Option<String> {
+    match manager.commit(session).await.unwrap() {
+        TokenChange::Issue(issued) => Some(issued.token.expose().to_string()),
+        TokenChange::Keep => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Grace logged in where Ada was, and her first page failed. The login counted, as it should, but that Ada's data go first
+/// was among the data of the request, and an answer of 5xx stores none: Grace had Ada's basket and address. The same
+/// happened when a bag could not be written.
+#[tokio::test]
+async fn the_data_of_one_user_are_gone_even_if_the_next_ones_first_page_fails() {
+    async fn fails(session: Session) -> http::StatusCode {
+        session.login("grace").unwrap();
+        session.insert("half", true).unwrap();
+        http::StatusCode::INTERNAL_SERVER_ERROR
+    }
+    async fn does_not_fit(session: Session) {
+        session.login("grace").unwrap();
+        super::bags::Cart::overflow(&session);
+    }
+    for path in ["/fails", "/does-not-fit"] {
+        let layer = layer(MemoryStore::new(), &TestClock::default());
+        let manager = layer.manager().clone();
+        let app = axum::Router::new()
+            .route("/fails", axum::routing::get(fails))
+            .route("/does-not-fit", axum::routing::get(does_not_fit))
+            .layer(layer);
+        let ada = manager.create();
+        ada.login("ada").unwrap();
+        ada.insert("address", "St James's Square 12").unwrap();
+        let token = told(&manager, &ada).await.unwrap();
+        let answer = send_token(&app, path, &token).await;
+        assert!(!answer.status.is_success());
+        let grace = open(&manager, answer.token().unwrap()).await;
+        assert_eq!(grace.user().as_deref(), Some("grace"));
+        assert_eq!(grace.keys(), [""; 0], "{path}");
+    }
+}
