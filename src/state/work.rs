@@ -152,7 +152,8 @@ impl Work {
     pub(crate) fn first_step(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         self.write = Some(write);
         let base = match &self.base {
-            Err(Absence::Latecomer) if self.lifecycle.rotate.is_none() => {
+            // Only another login may take the cookie of the one that has made it late.
+            Err(Absence::Latecomer) if self.lifecycle.rotate != Some(Rotation::AtOnce) => {
                 return Ok(Step::Drop(DropReason::SecretReplaced));
             }
             Err(_) => return self.create(terms, now),

@@ -51,3 +51,19 @@ async fn the_data_of_one_user_are_gone_even_if_the_next_ones_first_page_fails() 
         assert_eq!(grace.keys(), [""; 0], "{path}");
     }
 }
+
+/// Who replaces secrets now and then does so in every request. One that was under way during a login did it too, and a
+/// latecomer that asks for a new secret was taken for another login: it got a session of its own, whose cookie took the
+/// place of the login's.
+#[tokio::test]
+async fn a_latecomer_that_renews_its_secret_with_grace_does_not_take_the_cookie_of_the_login() {
+    let manager = fresh();
+    let token = new_token(&manager).await;
+    let login = open(&manager, &token).await;
+    login.login("ada").unwrap();
+    told(&manager, &login).await.unwrap();
+    let late = open(&manager, &token).await;
+    late.regenerate_with_grace(GRACE).unwrap();
+    late.insert("n", 1).unwrap();
+    assert_eq!(told(&manager, &late).await, None);
+}
