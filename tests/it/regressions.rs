@@ -301,7 +301,7 @@ impl SessionStore for LandsLate {
             *self.1.lock().unwrap() = Some((record.clone(), expected));
             return Err(StoreError::timed_out(Duration::from_secs(1)));
         };
-        self.0.save(&late, its_expected, now).await?;
+        let _ = self.0.save(&late, its_expected, now).await?;
         self.0.save(record, expected, now).await
     }
 

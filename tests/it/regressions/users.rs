@@ -67,3 +67,16 @@ async fn a_latecomer_that_renews_its_secret_with_grace_does_not_take_the_cookie_
     late.insert("n", 1).unwrap();
     assert_eq!(told(&manager, &late).await, None);
 }
+
+/// The new secret follows from the old one and something random that the record keeps. That was made anew whenever a commit
+/// was tried again: if the first write landed late, the record had one and the client was told the other.
+#[tokio::test]
+async fn a_renewal_that_is_tried_again_tells_the_secret_that_is_stored() {
+    let manager = crate::support::manager(super::LandsLate::default(), &TestClock::default());
+    let token = new_token(&manager).await;
+    let session = open(&manager, &token).await;
+    session.regenerate_with_grace(GRACE).unwrap();
+    let new = told(&manager, &session).await.unwrap();
+    let session = open(&manager, &new).await;
+    assert_eq!((session.get("n").unwrap(), told(&manager, &session).await), (Some(0), None));
+}
