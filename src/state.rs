@@ -253,6 +253,20 @@ impl State {
         self.origin.as_ref().ok().map(|present| &present.token)
     }
 
+    /// Whether the client is to be told a secret on the word of what was loaded when the request began. A login may have
+    /// replaced it since, and must not lose its cookie to this answer.
+    pub(crate) fn has_to_confirm(&self) -> bool {
+        self.token_change == PendingChange::Issue && self.present().is_some_and(|present| present.reissue)
+    }
+
+    /// That secret, or what has followed it with grace, is good at this moment.
+    pub(crate) fn confirm(&mut self, token: Token) {
+        if let Ok(present) = &mut self.origin {
+            present.token = token;
+            present.reissue = false;
+        }
+    }
+
     /// Goes on with a token that replaces the one so far.
     pub(crate) fn follow(&mut self, token: Token) {
         if let Ok(present) = &mut self.origin {
@@ -451,6 +465,7 @@ impl State {
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
+            || (mode != Mode::Save && self.has_to_confirm())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
             || self.due_touch(terms, now).is_some()
@@ -606,6 +621,7 @@ impl State {
         };
         match (self.token_change, &self.origin) {
             (PendingChange::Remove, _) => TokenChange::Remove,
+            _ if self.has_to_confirm() => TokenChange::Keep,
             (PendingChange::Issue, Ok(present)) => TokenChange::Issue(issued(present)),
             (PendingChange::Refresh, Ok(present)) => TokenChange::Refresh(issued(present)),
             _ => TokenChange::Keep,

@@ -68,6 +68,30 @@ async fn a_latecomer_that_renews_its_secret_with_grace_does_not_take_the_cookie_
     assert_eq!(told(&manager, &late).await, None);
 }
 
+/// A request that had shown a secret in grace was slow, and the client logged in meanwhile with the new one. The slow answer
+/// told the new one again, as it had been when the request began: the login's cookie was overwritten by a dead one.
+#[tokio::test]
+async fn a_slow_answer_does_not_bring_back_a_secret_that_a_login_has_replaced() {
+    for idle in [0, 600] {
+        let clock = TestClock::default();
+        let manager = crate::support::manager(MemoryStore::new(), &clock);
+        let old = new_token(&manager).await;
+        let renewal = open(&manager, &old).await;
+        renewal.regenerate_with_grace(Duration::from_hours(1)).unwrap();
+        let new = told(&manager, &renewal).await.unwrap();
+        // With time to pass the slow request has an expiry to move as well.
+        clock.advance(Duration::from_secs(idle));
+        let slow = open(&manager, &old).await;
+        let login = open(&manager, &new).await;
+        login.login("ada").unwrap();
+        told(&manager, &login).await.unwrap();
+        assert_eq!(told(&manager, &slow).await, None, "{idle}");
+
+        let quick = open(&manager, &old).await;
+        assert_eq!(told(&manager, &quick).await, None, "{idle}");
+    }
+}
+
 /// The new secret follows from the old one and something random that the record keeps. That was made anew whenever a commit
 /// was tried again: if the first write landed late, the record had one and the client was told the other.
 #[tokio::test]
