@@ -30,3 +30,32 @@ impl Cart {
         cart.coupon = Some("x".repeat(2 << 20));
     }
 }
+
+/// One tab paid, which takes the cart away, while another one entered a coupon. The coupon's bag found no cart to change and
+/// wrote its whole copy: what was paid for was in the cart again. Within one request a bag that was dropped after
+/// somebody had taken the cart away did the same.
+#[tokio::test]
+async fn a_bag_that_was_taken_away_meanwhile_does_not_come_back_by_the_change_of_one_field() {
+    let manager = fresh();
+    let token = new_token(&manager).await;
+    for (elsewhere, code) in [(true, "TEA"), (false, "CAKE")] {
+        let filled = open(&manager, &token).await;
+        Bag::<Cart>::of(&filled).unwrap().items.insert("teapot".into(), 1);
+        manager.commit(&filled).await.unwrap();
+
+        let (coupon, other) = (open(&manager, &token).await, open(&manager, &token).await);
+        let mut cart = Bag::<Cart>::of(&coupon).unwrap();
+        cart.coupon = Some(code.into());
+        let payment = if elsewhere { &other } else { &coupon };
+        if elsewhere {
+            cart.flush().unwrap();
+        }
+        payment.remove("cart").unwrap();
+        drop(cart);
+        for session in [&other, &coupon] {
+            manager.commit(session).await.unwrap();
+        }
+        let cart = Bag::<Cart>::of(&open(&manager, &token).await).unwrap();
+        assert_eq!((cart.items.len(), cart.coupon.as_deref()), (0, Some(code)));
+    }
+}
