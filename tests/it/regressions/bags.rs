@@ -59,3 +59,18 @@ async fn a_bag_that_was_taken_away_meanwhile_does_not_come_back_by_the_change_of
         assert_eq!((cart.items.len(), cart.coupon.as_deref()), (0, Some(code)));
     }
 }
+
+/// A bag could not be written, and then the visitor logged out. The logout counted, but its answer was replaced by an error
+/// about data that were gone with the session.
+#[tokio::test]
+async fn a_bag_that_does_not_fit_does_not_replace_the_answer_of_a_logout() {
+    async fn log_out(session: Session) -> Result<&'static str, SessionError> {
+        Cart::overflow(&session);
+        session.logout()?;
+        Ok("goodbye")
+    }
+    let layer = layer(MemoryStore::new(), &TestClock::default());
+    let token = new_token(layer.manager()).await;
+    let answer = send_token(&Router::new().route("/", get(log_out)).layer(layer), "/", &token).await;
+    assert_eq!((answer.body.as_str(), answer.removes_cookie()), ("goodbye", true));
+}
