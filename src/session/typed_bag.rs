@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
-use super::places::{decode, encode};
+use super::places::encode;
 use crate::data::{Data, OwnedPath, Path as _};
 use crate::error::SessionError;
 use crate::journal::{Change, Merge, with_fields};
@@ -94,8 +94,8 @@ impl<T: BagContent> Bag<T> {
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) if its name is not a path.
     pub fn of(session: &Session) -> Result<Self, SessionError> {
         let place = T::NAME.segments().to_owned()?;
-        let value = session.read_fields(&place)?.get(place.segments())?.map(decode).transpose()?;
-        Ok(Self { session: session.clone(), place, value: value.unwrap_or_default(), before: None })
+        let value = session.read_fields(&place)?;
+        Ok(Self { session: session.clone(), place, value, before: None })
     }
 
     /// Changes the value by a function, which is called again if another request stores the session first. As

@@ -74,3 +74,18 @@ async fn a_bag_that_does_not_fit_does_not_replace_the_answer_of_a_logout() {
     let answer = send_token(&Router::new().route("/", get(log_out)).layer(layer), "/", &token).await;
     assert_eq!((answer.body.as_str(), answer.removes_cookie()), ("goodbye", true));
 }
+
+/// `Conflicts::Refuse` noted the fields that a bag had in the store. One that both of two requests added was overwritten
+/// without a word.
+#[tokio::test]
+async fn refuse_sees_a_field_that_two_requests_add() {
+    let strict = SessionPolicy::default().conflicts(Conflicts::Refuse);
+    let manager = fresh().policy(strict).unwrap();
+    let token = new_token(&manager).await;
+    let (one, two) = (open(&manager, &token).await, open(&manager, &token).await);
+    for (session, code) in [(&one, "TEA"), (&two, "CAKE")] {
+        Bag::<Cart>::of(session).unwrap().coupon = Some(code.into());
+    }
+    manager.commit(&one).await.unwrap();
+    assert_eq!(manager.commit(&two).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
