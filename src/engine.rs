@@ -95,7 +95,10 @@ impl Unit {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
             let _one_at_a_time = self.io.lock().await;
-            let Some(failure) = self.failure(mode) else { return self.store(mode).await };
+            let Some(failure) = self.failure(mode) else {
+                let change = self.store(mode).await?;
+                return Ok(if mode == Mode::Save { change } else { self.confirmed(change).await });
+            };
             // What failed takes the other data with it. A logout counts all the same.
             if mode != Mode::Save {
                 self.store(Mode::FinalWithoutData).await?;
@@ -128,6 +131,22 @@ impl Unit {
                 return Ok(change);
             }
         }
+    }
+
+    /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
+    /// the client goes on with the one that it has.
+    async fn confirmed(&self, change: TokenChange) -> TokenChange {
+        let token = {
+            let state = self.state();
+            let token = state.stored_token().filter(|_| state.has_to_confirm());
+            let Some(token) = token else { return change };
+            token.clone()
+        };
+        let found = self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await;
+        if let Ok(Recognition::Valid(newer)) = found {
+            self.state().confirm(newer.token);
+        }
+        self.token_change()
     }
 
     /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.

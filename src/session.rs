@@ -103,7 +103,8 @@ impl Session {
     ///
     /// The new secret follows from the old one: whoever shows the old one during the grace is served, and told the same new
     /// one again. After the grace it opens nothing any more. Not for logins: somebody who has stolen the old secret
-    /// would follow; there use [`login`](Self::login) or [`regenerate`](Self::regenerate), which outdo this.
+    /// would follow; there use [`login`](Self::login) or [`regenerate`](Self::regenerate), which outdo this. A request
+    /// that is under way with a secret which those have replaced is anonymous, and this does not change it.
     ///
     /// # Errors
     ///

@@ -178,6 +178,20 @@ impl State {
         self.origin.as_ref().ok().map(|present| &present.token)
     }
 
+    /// Whether the client is to be told a secret on the word of what was loaded when the request began. A login may have
+    /// replaced it since, and must not lose its cookie to this answer.
+    pub(crate) fn has_to_confirm(&self) -> bool {
+        self.token_change == PendingChange::Issue && self.present().is_some_and(|present| present.reissue)
+    }
+
+    /// That secret, or what has followed it with grace, is good at this moment.
+    pub(crate) fn confirm(&mut self, token: Token) {
+        if let Ok(present) = &mut self.origin {
+            present.token = token;
+            present.reissue = false;
+        }
+    }
+
     /// Goes on with a token that replaces the one so far.
     pub(crate) fn follow(&mut self, token: Token) {
         if let Ok(present) = &mut self.origin {
@@ -271,8 +285,8 @@ impl State {
     /// The request ends without an answer: nothing of it counts.
     pub(crate) fn abandon(&mut self) {
         self.closed = Some(Closed::Abandoned);
-        self.drop_data_changes();
         self.lifecycle = Lifecycle::default();
+        self.drop_data_changes();
     }
 
     /// A write has failed, and there is nobody to be told: the commit fails by it. Gives the error back if it is too late
@@ -291,16 +305,28 @@ impl State {
         self.failure.take()
     }
 
+    /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
         self.journal = Journal::default();
+        if self.changes_user() {
+            self.changed = Some(Arc::default());
+            self.journal.push(Change::Clear);
+        }
         self.revision += 1;
+    }
+
+    /// Whether the commit logs in somebody else than who is logged in now.
+    fn changes_user(&self) -> bool {
+        let before = self.present().and_then(|present| present.user.as_ref());
+        before.is_some_and(|before| self.lifecycle.login.as_ref().is_some_and(|user| user != before))
     }
 
     /// Whether a commit would take I/O.
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
+            || (mode != Mode::Save && self.has_to_confirm())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
             || self.due_touch(terms, now).is_some()

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Session;
-use crate::data::{Data, OwnedPath, Path as _, RESERVED, Segments};
+use crate::data::{Data, OwnedPath, RESERVED, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::Change;
 use crate::policy::Limits;
@@ -127,16 +127,24 @@ impl Session {
         })
     }
 
-    /// The data as they are now, of which the fields of the object at a place are read, each for itself.
-    pub(super) fn read_fields(&self, place: &OwnedPath) -> Result<View, SessionError> {
+    /// The object at a place, of which the fields are read, each for itself: those that are there, and those that its
+    /// default has besides.
+    pub(super) fn read_fields<T>(&self, place: &OwnedPath) -> Result<T, SessionError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
         let view = self.unit().state().view();
+        let text = view.get(place.segments())?;
         if self.policy().refuses_conflicts() {
-            let object = view.get(place.segments())?.map(Data::parse_value).transpose()?.unwrap_or_default();
-            for name in object.keys() {
-                self.read(Some(place.join([&*name].segments())?.segments()))?;
+            let default = encode(&T::default()).unwrap_or_default();
+            for text in text.into_iter().chain([&*default]) {
+                match Data::parse(text) {
+                    Ok(object) => object.keys().try_for_each(|name| self.note_read(&place.member(&name)))?,
+                    Err(_) => self.note_read(place)?,
+                }
             }
         }
-        Ok(view)
+        text.map_or_else(|| Ok(T::default()), decode)
     }
 
     /// Tells the commit of a write that failed when nobody was there to be told.
@@ -148,6 +156,10 @@ impl Session {
         if let Some(error) = too_late {
             self.unit().engine.events.lost(id, &error);
         }
+    }
+
+    fn note_read(&self, place: &OwnedPath) -> Result<(), SessionError> {
+        self.unit().state().note_read(Some(place.segments()), &self.unit().engine.terms)
     }
 
     /// The data as they are now, to be looked into without the lock: decoding is the application's code.

@@ -106,6 +106,7 @@ impl State {
         }
         self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
         self.status = SessionStatus::Destroyed;
+        self.failure = None;
         self.drop_data_changes();
         Ok(())
     }
