@@ -89,3 +89,22 @@ async fn refuse_sees_a_field_that_two_requests_add() {
     manager.commit(&one).await.unwrap();
     assert_eq!(manager.commit(&two).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
+
+/// A function of an update held a bag that had changed. The session forgot the update under its lock, the bag was dropped
+/// with it, wanted to write to the session, and waited for that lock for ever.
+#[test]
+fn what_an_update_holds_may_use_the_session_when_it_is_dropped() {
+    let done = std::thread::spawn(|| {
+        let session = fresh().create();
+        let mut cart = Bag::<Cart>::of(&session).unwrap();
+        cart.coupon = Some("TEA".into());
+        session.update("n", move |n: Option<usize>| n.unwrap_or(0) + cart.items.len()).unwrap();
+        session.destroy().unwrap();
+    });
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !done.is_finished() {
+        assert!(std::time::Instant::now() < deadline, "the session waits for itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    done.join().unwrap();
+}
