@@ -32,8 +32,8 @@ const NAME: &str = "form";
 /// }
 ///
 /// async fn form(session: Session) -> Result<String, SessionError> {
-///     let email = session.old("email")?.unwrap_or_default(); // to be escaped
-///     Ok(format!("<input name=email value=\"{email}\">").replace('&', "&amp;"))
+///     let email = session.old("email")?.unwrap_or_default();
+///     Ok(format!("Your address so far: {email}\n")) // plain text: in HTML a template escapes it
 /// }
 /// ```
 impl Session {
