@@ -8,12 +8,14 @@ mod run_to_end;
 mod turns;
 mod watch;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, chain};
+use crate::journal::Journal;
 use crate::record::{DecodeError, Record};
 use crate::state::{
     Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work, ended,
@@ -57,6 +59,32 @@ pub(crate) struct Engine {
     pub(crate) endings: Arc<Endings>,
 }
 
+/// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
+pub(crate) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    discarded: Journal,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.discarded = self.state.take_discarded();
+    }
+}
+
 /// One request's part of a session, shared by all handles of that request.
 #[derive(Debug)]
 pub(crate) struct Unit {
@@ -72,8 +100,9 @@ impl Unit {
     }
 
     /// Never held while foreign code runs, the application's or a store's.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> Locked<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, discarded: Journal::default() }
     }
 
     /// Ends the request's part at once, if that takes no I/O.

@@ -81,6 +81,9 @@ pub(crate) struct State {
     /// A write that failed when nobody was there to be told: so the commit has to.
     failure: Option<SessionError>,
     opened_at: Timestamp,
+    /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
+    /// is dropped as long as the state is locked.
+    discarded: Journal,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
 }
@@ -139,6 +142,7 @@ impl State {
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
+            discarded: Journal::default(),
             revision: 0,
         }
     }
@@ -308,12 +312,17 @@ impl State {
     /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
-        self.journal = Journal::default();
+        self.discarded.append(std::mem::take(&mut self.journal));
         if self.changes_user() {
             self.changed = Some(Arc::default());
             self.journal.push(Change::Clear);
         }
         self.revision += 1;
+    }
+
+    /// What is to be dropped without the lock.
+    pub(crate) fn take_discarded(&mut self) -> Journal {
+        std::mem::take(&mut self.discarded)
     }
 
     /// Whether the commit logs in somebody else than who is logged in now.

@@ -50,14 +50,7 @@ impl Session {
     }
 
     pub(super) fn take_stored<T: DeserializeOwned>(&self, path: Segments<'_>) -> Result<Option<T>, SessionError> {
-        self.with_value(
-            path,
-            |old| old.map(decode).transpose(),
-            |state, value| {
-                state.remove(path, self.limits())?;
-                Ok(value)
-            },
-        )
+        self.with_value(path, |old| old.map(decode).transpose(), |state, _| state.remove(path, self.limits()).map(drop))
     }
 
     pub(super) fn change_value<T, F>(&self, path: Segments<'_>, update: F) -> Result<T, SessionError>
@@ -119,12 +112,12 @@ impl Session {
     ) -> Result<R, SessionError> {
         let owned = path.to_owned()?;
         let compute = Arc::new(compute);
-        self.with_value(path, &*compute, |state, (text, result)| {
+        let computed = self.with_value(path, &*compute, |state, (text, _)| {
             let compute = compute.clone();
             let again = move |old: Option<&str>| compute(old).map(|(text, _)| text);
-            state.change(Change::Update(owned.clone(), text, Arc::new(again)), self.limits())?;
-            Ok(result)
-        })
+            state.change(Change::Update(owned.clone(), std::mem::take(text), Arc::new(again)), self.limits())
+        });
+        computed.map(|(_, result)| result)
     }
 
     /// The object at a place, of which the fields are read, each for itself: those that are there, and those that its
@@ -170,13 +163,13 @@ impl Session {
     }
 
     /// Computes something from a value without the lock, since the application's code may use the session itself, and applies
-    /// it if the value is still the same.
-    fn with_value<C, T>(
+    /// it if the value is still the same. What was computed is theirs as well, and is not dropped under the lock.
+    fn with_value<C>(
         &self,
         path: Segments<'_>,
         compute: impl Fn(Option<&str>) -> Result<C, SessionError>,
-        apply: impl Fn(&mut State, C) -> Result<T, SessionError>,
-    ) -> Result<T, SessionError> {
+        apply: impl Fn(&mut State, &mut C) -> Result<(), SessionError>,
+    ) -> Result<C, SessionError> {
         for _ in 0..TRIES {
             let view = {
                 let state = self.unit().state();
@@ -184,12 +177,14 @@ impl Session {
                 state.view()
             };
             let old = view.get(path)?;
-            let computed = compute(old)?;
+            let mut computed = compute(old)?;
             let mut state = self.unit().state();
             if state.is_still(path, old) {
                 // A view that is still held would make the change copy the data.
                 drop(view);
-                return apply(&mut state, computed);
+                let applied = apply(&mut state, &mut computed);
+                drop(state);
+                return applied.map(|()| computed);
             }
         }
         Err(SessionError::new(

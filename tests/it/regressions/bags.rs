@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::routing::get;
 use cloakroom::testing::TestClock;
-use cloakroom::{Bag, BagContent, Conflicts, ErrorKind, MemoryStore, Session, SessionError, SessionPolicy};
+use cloakroom::{
+    Bag, BagContent, Clock as _, Conflicts, ErrorKind, MemoryStore, Session, SessionError, SessionPolicy,
+    SessionStore as _,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{fresh, new_token, open};
-use crate::support::{layer, send_token};
+use crate::support::{layer, manager, send_token};
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -87,4 +90,36 @@ async fn refuse_sees_a_field_that_two_requests_add() {
     }
     manager.commit(&one).await.unwrap();
     assert_eq!(manager.commit(&two).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+/// Passwords were left out of a form's input if they were fields of the form itself. Nested forms left them in the store.
+#[tokio::test]
+async fn what_a_form_keeps_has_no_password_at_any_depth() {
+    let (store, clock) = (MemoryStore::new(), TestClock::default());
+    let session = manager(store.clone(), &clock).create();
+    let person = serde_json::json!({"name": "ada", "Password": "hunter2"});
+    session.flash_input(&serde_json::json!({"account": person, "people": [[person], 1]})).unwrap();
+    session.save().await.unwrap();
+    let record = store.load(session.id().unwrap(), clock.now().into()).await.unwrap().unwrap();
+    let stored = String::from_utf8(record.payload.to_bytes().unwrap().to_vec()).unwrap();
+    assert!(stored.contains(r#"{"account":{"name":"ada"},"people":[[{"name":"ada"}],1]}"#), "{stored}");
+}
+
+/// A function of an update held a bag that had changed. The session forgot the update under its lock, the bag was dropped
+/// with it, wanted to write to the session, and waited for that lock for ever.
+#[test]
+fn what_an_update_holds_may_use_the_session_when_it_is_dropped() {
+    let done = std::thread::spawn(|| {
+        let session = fresh().create();
+        let mut cart = Bag::<Cart>::of(&session).unwrap();
+        cart.coupon = Some("TEA".into());
+        session.update("n", move |n: Option<usize>| n.unwrap_or(0) + cart.items.len()).unwrap();
+        session.destroy().unwrap();
+    });
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !done.is_finished() {
+        assert!(std::time::Instant::now() < deadline, "the session waits for itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    done.join().unwrap();
 }
