@@ -51,6 +51,9 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 ///
 /// # What it cannot do
 ///
+/// [Flash values](Session::flash) can be read, and stay for the page that shows them: what takes them away is the answer to a
+/// request.
+///
 /// [`regenerate`](Session::regenerate) and [`remember`](Session::remember) are refused with
 /// [`ErrorKind::Committed`](crate::ErrorKind::Committed): there is no answer that could bring the client its new cookie.
 /// [`destroy`](Session::destroy) works, followed by `save`; the client's cookie then opens nothing.

@@ -173,7 +173,8 @@ impl Session {
 
     /// The value at a path, which is made and stored if there is none.
     ///
-    /// If two requests make it at the same time, the one that commits first makes it for both.
+    /// If two requests make it at the same time, what the first to commit has made is stored, for both. What is returned is
+    /// the value as of this call: the later one has its own in hand. Where that matters, [`save`](Self::save) and ask again.
     ///
     /// # Errors
     ///

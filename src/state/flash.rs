@@ -101,8 +101,13 @@ impl State {
         if self.closed.is_some() {
             return Ok(());
         }
-        let spent: Vec<_> = self.spent_flash().collect();
-        spent.into_iter().try_for_each(|(place, entry)| self.change(Change::RemoveExact(place, entry), limits))
+        let mut gone: Vec<_> = self.spent_flash().collect();
+        if !gone.is_empty() {
+            // What is empty then goes too, so that sessions without flash values cost nothing for them.
+            let groups = FlashGroup::ALL.map(|group| OwnedPath::reserved(&[group.key()]));
+            gone.extend(groups.into_iter().chain([OwnedPath::reserved(&[])]).map(|place| (place, "{}".into())));
+        }
+        gone.into_iter().try_for_each(|(place, entry)| self.change(Change::RemoveExact(place, entry), limits))
     }
 }
 

@@ -73,6 +73,7 @@ impl State {
     pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
         self.check_answerable()?;
         if self.user().is_some_and(|before| *before != user) {
+            self.hide_now(None);
             self.change(Change::Clear, limits)?;
         }
         self.lifecycle.rotate = Some(Rotation::AtOnce);

@@ -444,6 +444,31 @@ async fn a_new_value_of_a_name_takes_the_place_of_the_old_one_and_waits_for_the_
     assert_eq!(visitor.sees().await.as_deref(), Some("new"));
 }
 
+/// Every later request would look through what is left.
+#[tokio::test]
+async fn when_all_is_shown_nothing_is_left_of_it() {
+    let store = MemoryStore::new();
+    let mut visitor = Visitor::of(store.clone());
+    visitor.request(|session| session.insert("x", 1)).await;
+    visitor
+        .request(|session| {
+            session.flash("note", "a")?;
+            session.message(Level::Info, "m")
+        })
+        .await;
+    let stored = async |visitor: &Visitor| {
+        let session = visitor.manager.open(&visitor.token).await.unwrap();
+        let now = cloakroom::Clock::now(&TestClock::default()).into();
+        let record = store.load(session.id().unwrap(), now).await.unwrap().unwrap();
+        String::from_utf8(record.payload.to_bytes().unwrap().to_vec()).unwrap()
+    };
+    assert!(stored(&visitor).await.contains("flash"));
+    visitor.request(Session::messages).await;
+    assert!(stored(&visitor).await.contains("flash"));
+    visitor.sees().await;
+    assert!(stored(&visitor).await.ends_with(r#""data":{"x":1}}"#), "{}", stored(&visitor).await);
+}
+
 #[tokio::test]
 async fn what_is_shown_now_can_be_taken_away() {
     let mut visitor = Visitor::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     CachedStore, Clock, DetachedSession, ErrorKind, MemoryStore, Session, SessionError, SessionManager, SessionStatus,
-    Token,
+    Token, TokenChange,
 };
 use tokio::time::Instant;
 
@@ -256,4 +256,28 @@ async fn a_cache_does_not_hide_the_end() {
     a_moment().await;
     request(&there, &token, Session::destroy).await;
     assert!(waiting.await.unwrap() <= INTERVAL + Duration::from_millis(5));
+}
+
+/// The grace is for requests, which are short. A connection that has seen the renewal lives on with the new secret.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_with_grace_ends_no_connection_and_a_login_after_it_does() {
+    let clock = TestClock::default();
+    let manager = manager(MemoryStore::new(), &clock);
+    let (token, detached) = connected(&manager).await;
+    let waiting = waiting(&detached);
+    a_moment().await;
+    let session = open(&manager, &token).await;
+    session.regenerate_with_grace(Duration::from_mins(1)).unwrap();
+    let TokenChange::Issue(renewed) = manager.commit(&session).await.unwrap() else { panic!("no token") };
+    tokio::time::sleep(2 * INTERVAL).await;
+
+    clock.advance(Duration::from_mins(2));
+    tokio::time::sleep(2 * INTERVAL).await;
+    assert!(!waiting.is_finished());
+    add(&detached).unwrap();
+    detached.save().await.unwrap();
+
+    request(&manager, &renewed.token, |session| session.login("ada")).await;
+    waiting.await.unwrap();
+    assert!(is_ended(detached.reload().await));
 }
