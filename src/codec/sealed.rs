@@ -22,14 +22,13 @@ use super::{Binding, Codec, CodecError, JsonCodec};
 /// # Example: keys from the environment
 ///
 /// ```
-/// use cloakroom::{KeyRing, MemoryStore, SealedCodec, SessionLayer, SessionManager};
+/// use cloakroom::{KeyRing, SealedCodec, SessionLayer, SessionManager, SessionStore};
 ///
-/// # fn run() -> Result<SessionLayer, Box<dyn std::error::Error>> {
-/// let keys: KeyRing = std::env::var("SESSION_KEYS")?.parse()?;
-/// let manager = SessionManager::new(MemoryStore::new()).codec(SealedCodec::new(keys));
-/// let layer = SessionLayer::with_manager(manager);
-/// # Ok(layer)
-/// # }
+/// fn sessions(store: impl SessionStore) -> Result<SessionLayer, Box<dyn std::error::Error>> {
+///     let keys: KeyRing = std::env::var("SESSION_KEYS")?.parse()?;
+///     let manager = SessionManager::new(store).codec(SealedCodec::new(keys));
+///     Ok(SessionLayer::with_manager(manager))
+/// }
 /// ```
 ///
 /// # What it does not hide, and does not prevent

@@ -56,6 +56,6 @@ fn id_of(browser: &Browser) -> SessionId {
 /// The browser in front of another application.
 fn moved(browser: &Browser, app: &Router) -> Browser {
     let mut moved = Browser::new(app);
-    moved.token = browser.token.clone();
+    moved.token.clone_from(&browser.token);
     moved
 }

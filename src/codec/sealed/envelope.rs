@@ -35,7 +35,7 @@ pub(super) fn seal(plain: &[u8], key: &SealingKey, binding: Binding<'_>) -> Resu
     let tag = cipher(key)
         .encrypt_inout_detached(
             &XNonce::from(nonce),
-            &associated_data(&head, binding),
+            &associated_data(head, binding),
             (&mut sealed[HEAD_BYTES + NONCE_BYTES..]).into(),
         )
         .map_err(|_| "the record is too long to be sealed")?;
@@ -55,7 +55,7 @@ pub(super) fn open(stored: &[u8], keys: &KeyRing, binding: Binding<'_>) -> Resul
     for key in keys.named(KeyName(name)) {
         known = true;
         let mut plain = ciphertext.to_vec();
-        let associated = associated_data(head, binding);
+        let associated = associated_data(*head, binding);
         if cipher(key).decrypt_inout_detached(&nonce, &associated, (&mut plain[..]).into(), &tag).is_ok() {
             return Ok(plain);
         }
@@ -74,11 +74,11 @@ fn head(key: KeyName) -> [u8; HEAD_BYTES] {
 }
 
 /// What the record is sealed for. All parts but the last have a fixed or a stated length, so no two bindings agree.
-fn associated_data(head: &[u8; HEAD_BYTES], binding: Binding<'_>) -> Vec<u8> {
+fn associated_data(head: [u8; HEAD_BYTES], binding: Binding<'_>) -> Vec<u8> {
     let namespace = binding.namespace.as_bytes();
     [
         PURPOSE,
-        head,
+        &head,
         binding.id.as_bytes(),
         &(namespace.len() as u64).to_le_bytes(),
         namespace,

@@ -83,7 +83,7 @@ impl SealingKey {
 
     /// The key as 64 hexadecimal digits, to be kept where the secrets of the application are.
     pub fn expose(&self) -> Zeroizing<String> {
-        let digit = |bits: u8| char::from_digit(bits.into(), 16).expect("four bits are a hexadecimal digit");
+        let digit = |bits: u8| char::from(b'0' + bits + u8::from(bits > 9) * (b'a' - b'9' - 1));
         let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES));
         for byte in self.bytes.iter() {
             text.push(digit(byte >> 4));
@@ -141,6 +141,7 @@ impl fmt::Display for KeyName {
     }
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "moved out of its box it would leave a copy behind")]
 fn blank() -> Box<Zeroizing<[u8; KEY_BYTES]>> {
     Box::new(Zeroizing::new([0; KEY_BYTES]))
 }

@@ -251,7 +251,8 @@ mod keys {
         ];
         for (bytes, said) in table {
             assert_eq!(problem(SealingKey::new(bytes)), said, "{}", bytes.escape_ascii());
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            let hex: String = digits.map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect();
             assert_eq!(problem(hex.parse()), said, "{hex}");
         }
     }
