@@ -6,6 +6,8 @@ mod json;
 #[cfg(feature = "message-pack")]
 mod message_pack;
 mod plain;
+#[cfg(feature = "sealed")]
+mod sealed;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -16,6 +18,8 @@ pub use compressed::CompressedCodec;
 pub use json::JsonCodec;
 #[cfg(feature = "message-pack")]
 pub use message_pack::MessagePackCodec;
+#[cfg(feature = "sealed")]
+pub use sealed::{KeyRing, SealedCodec, SealingKey};
 
 use crate::token::SessionId;
 
@@ -27,6 +31,8 @@ pub struct Binding<'a> {
     pub namespace: &'a str,
     /// The id of the session.
     pub id: SessionId,
+    /// Who is logged in: a column of the record, which stores search by and others may write to.
+    pub user: Option<&'a str>,
 }
 
 /// Turns a record's document, which is JSON text, into the bytes that a store keeps, and back.
@@ -41,6 +47,7 @@ pub struct Binding<'a> {
 /// | [`JsonCodec`], the default | | `{` | what is stored can be read with the store's own tools |
 /// | `MessagePackCodec` | `message-pack` | `80` to `8f`, `de`, `df` | many numbers and short keys; other tools than this crate still read it |
 /// | `CompressedCodec` | `compression` | `01` | sessions of some KiB: lists of things that are alike, long texts |
+/// | `SealedCodec` | `sealed` | `02` | the store, its backups or the way to it are not trusted |
 ///
 /// The bytes of a visitor to a shop, as a store gets them, with 6 and with 650 things in the cart:
 ///
@@ -55,8 +62,8 @@ pub struct Binding<'a> {
 ///
 /// # Changing the codec
 ///
-/// The first byte of the stored form tells the codecs apart, and every one of the table reads what the others have written.
-/// So a change logs nobody out: what was written before is read, and gets the new form when it is saved the next time.
+/// The first byte of the stored form tells the codecs apart, and every one of the table reads what the others have written,
+/// except for what is sealed. So a change logs nobody out: what was written before is read, and gets the new form when it is saved the next time.
 ///
 /// While some processes run with the old settings and some with the new ones, each has to read what the other writes. In
 /// this order they do:
@@ -68,7 +75,7 @@ pub struct Binding<'a> {
 /// the record stays as it is. On the way back the order is the other way round: first the codec, later the feature.
 ///
 /// A codec that authenticates must not read the plain forms: whoever can write to the store would have
-/// them accepted. That is why each codec decides for itself what it reads.
+/// them accepted. That is why each codec decides for itself what it reads, and why `SealedCodec` has steps of its own.
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// The bytes for the store.
     ///

@@ -21,6 +21,8 @@ const KEYS: &[&str] = &[
     "name",
     "codec",
     "compression",
+    "sealing.keys",
+    "sealing.insecure_plain_records",
     "save_on_server_error",
     "transport",
     "cookie.name",
@@ -46,6 +48,8 @@ const KEYS: &[&str] = &[
     "limits.commit_timeout",
 ];
 
+const SEALING_KEYS: &str = "sealing.keys";
+
 /// Sessions as a configuration file and the environment describe them (feature `config`).
 ///
 /// It deserializes from TOML, JSON, YAML and whatever else describes itself to `serde`, alone or as a part of the application's
@@ -59,6 +63,8 @@ const KEYS: &[&str] = &[
 /// | `name` | see [`SessionManager::name`] | `id` |
 /// | `codec` | `json`, `message-pack`: see [`Codec`](crate::Codec) | `json` |
 /// | `compression` | `true`: records are compressed | `false` |
+/// | `sealing.keys` | one key or more: records are sealed, see [`SealedCodec`](crate::SealedCodec) and [`KeyRing`](crate::KeyRing) | not sealed |
+/// | `sealing.insecure_plain_records` | `refused`, `accepted`, `written`: for the change from plain records to sealed ones. Means nothing without keys | `refused` |
 /// | `save_on_server_error` | see [`SessionLayer::save_on_server_error`] | `false` |
 /// | `transport` | `cookie`, `bearer`, the name of a header, or several in order: `"cookie, x-session-token"`: see [`Transport`](crate::Transport) | `cookie` |
 /// | `cookie.name` | without the prefix | the session's name |
@@ -82,14 +88,15 @@ const KEYS: &[&str] = &[
 /// `h`, `d`, `w`, and their names. A month is none: it has no certain length. A **size** is a number of bytes, or a number with
 /// `B`, `KiB`, `MiB`, `GiB`, or `kB`, `MB`, `GB`, which are powers of ten.
 ///
-/// Errors name the key. `Debug` shows the store's URL without user, password and parameters, and errors show nothing
-/// of it. But the parser of a file may quote the line at which the file's own syntax is broken: a password is better off in
-/// the environment.
+/// Errors name the setting. `Debug` shows the store's URL without user, password and parameters, and nothing of the sealing keys;
+/// errors show nothing of either. But the parser of a file may quote the line at which the file's own syntax is broken: a
+/// password and keys are better off in the environment.
 ///
 /// # The environment
 ///
 /// A variable is the prefix, an underscore, and the key in capitals with underscores for dots: `SESSION_STORE`,
-/// `SESSION_POLICY_IDLE`, `SESSION_COOKIE_SAME_SITE`. One that is empty counts as not given. One that begins with the prefix
+/// `SESSION_POLICY_IDLE`, `SESSION_COOKIE_SAME_SITE`. One that is empty counts as not given, except for the
+/// sealing keys: to go on unsealed without a word would be worse than an error. One that begins with the prefix
 /// and stands for no key is an error, so that a slip of the pen does not pass in silence; the exception is
 /// `SESSION_MANAGER`, which Linux desktops set.
 ///
@@ -196,8 +203,11 @@ impl SessionConfig {
 impl fmt::Debug for SessionConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for (key, value) in self.0.iter().filter(|(key, _)| **key != "store") {
+        for (key, value) in self.0.iter().filter(|(key, _)| !["store", SEALING_KEYS].contains(*key)) {
             map.entry(key, value);
+        }
+        if self.0.contains_key(SEALING_KEYS) {
+            map.entry(&SEALING_KEYS, &format_args!("..."));
         }
         if let Ok(Some(url)) = self.store() {
             map.entry(&"store", &url.to_string());

@@ -319,6 +319,12 @@ pub enum ConfigError {
         /// What the key is for.
         purpose: &'static str,
     },
+    /// A key that seals records has not 32 bytes, or such as are not random.
+    #[cfg(feature = "sealed")]
+    SealingKey {
+        /// What is wrong with it, without anything of the key.
+        problem: &'static str,
+    },
     /// A limit is out of its range.
     Limit {
         /// The option.
@@ -383,6 +389,11 @@ impl fmt::Display for ConfigError {
             Self::WeakKey { purpose } => write!(
                 f,
                 "the key for {purpose} is too weak: use at least 32 random bytes from a secret manager or the operating system"
+            ),
+            #[cfg(feature = "sealed")]
+            Self::SealingKey { problem } => write!(
+                f,
+                "a sealing key {problem}: use 32 random bytes, as SealingKey::generate and `openssl rand -hex 32` make them"
             ),
             Self::Limit { option, range } => write!(f, "{option} has to be {range}"),
             Self::StoreUrl { problem } => write!(f, "the URL of the session store: {problem}"),

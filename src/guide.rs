@@ -11,8 +11,9 @@
 //! 9. [Templates](templates)
 //! 10. [Configuration](configuration): files, environment, codecs
 //! 11. [Stores](stores): where sessions are kept
-//! 12. [Failures](failures): what happens if
-//! 13. [Testing](testing) your application
+//! 12. [Sealed records](sealed): stores that cannot read, keys and how they are changed
+//! 13. [Failures](failures): what happens if
+//! 14. [Testing](testing) your application
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -27,6 +28,7 @@
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
+    feature = "sealed",
     feature = "sqlite",
     feature = "testing",
     feature = "tower-sessions"
@@ -51,6 +53,7 @@ chapters! {
     templates,
     configuration,
     stores,
+    sealed,
     failures,
     testing,
     features,

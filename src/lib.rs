@@ -38,6 +38,8 @@ pub use codec::CompressedCodec;
 #[cfg(feature = "message-pack")]
 pub use codec::MessagePackCodec;
 pub use codec::{Binding, Codec, CodecError, JsonCodec};
+#[cfg(feature = "sealed")]
+pub use codec::{KeyRing, SealedCodec, SealingKey};
 #[cfg(feature = "config")]
 pub use config::{SessionConfig, SetupError};
 pub use data::Path;

@@ -49,6 +49,19 @@ impl Record {
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
+
+    /// What the payload says, decoded if it is not yet.
+    pub(crate) fn decode(&self, codec: &Arc<dyn Codec>, namespace: &str) -> Result<Decoded, DecodeError> {
+        match &self.payload.0 {
+            Form::Decoded(decoded) => Ok(decoded.clone()),
+            Form::Stored(bytes) => {
+                let binding = Binding { namespace, id: self.id, user: self.user.as_deref() };
+                let document = codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
+                let contents = Contents { user: self.user.clone(), ..document::read(&document)? };
+                Ok(Decoded::new(contents, codec.clone()))
+            }
+        }
+    }
 }
 
 /// The opaque part of a record.
@@ -123,17 +136,6 @@ impl Payload {
             Form::Decoded(decoded) => decoded.data.as_str().len() + document::OVERHEAD,
         }
     }
-
-    /// The contents, decoded if they are not yet.
-    pub(crate) fn decode(&self, codec: &Arc<dyn Codec>, binding: Binding<'_>) -> Result<Decoded, DecodeError> {
-        match &self.0 {
-            Form::Decoded(decoded) => Ok(decoded.clone()),
-            Form::Stored(bytes) => {
-                let document = codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
-                Ok(Decoded::new(document::read(&document)?, codec.clone()))
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Payload {
@@ -152,6 +154,8 @@ pub(crate) struct Contents {
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Name,
     pub(crate) id: SessionId,
+    /// The record's column: no part of the document, but a codec that authenticates holds them together.
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) created_at: Timestamp,
     /// Beyond this the session does not live, whatever is done with it.
     pub(crate) deadline: Timestamp,
@@ -211,7 +215,7 @@ impl Contents {
     }
 
     pub(crate) fn binding(&self) -> Binding<'_> {
-        Binding { namespace: &self.namespace, id: self.id }
+        Binding { namespace: &self.namespace, id: self.id, user: self.user.as_deref() }
     }
 
     /// How long the session lives without being used.

@@ -1,6 +1,6 @@
 //! What the client holds (the token) and what the store keeps of it (the digest).
 
-mod base64url;
+pub(crate) mod base64url;
 
 use std::fmt;
 use std::str::FromStr;
@@ -182,7 +182,7 @@ fn split(bytes: &[u8; TOKEN_BYTES]) -> ([u8; ID_BYTES], Secret) {
     (id, secret)
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<(), SessionError> {
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), SessionError> {
     getrandom::fill(bytes).map_err(|error| {
         SessionError::new(
             ErrorKind::NoRandomness,

@@ -7,9 +7,13 @@ use super::CodecError;
 /// The first byte of what is compressed. JSON does not begin with it, nor does a map of MessagePack.
 pub(super) const COMPRESSED: u8 = 0x01;
 
+/// The first byte of what is sealed, which none of these forms begins with.
+pub(super) const SEALED: u8 = 0x02;
+
 enum Form {
     MessagePack,
     Compressed,
+    Sealed,
     /// JSON, or something that will turn out to be none.
     Json,
 }
@@ -19,6 +23,7 @@ impl Form {
         match stored.first() {
             Some(0x80..=0x8f | 0xde | 0xdf) => Self::MessagePack,
             Some(&COMPRESSED) => Self::Compressed,
+            Some(&SEALED) => Self::Sealed,
             _ => Self::Json,
         }
     }
@@ -29,13 +34,16 @@ pub(super) fn decode(stored: &[u8]) -> Result<Cow<'_, [u8]>, CodecError> {
     match Form::of(stored) {
         Form::Json => Ok(Cow::Borrowed(stored)),
         Form::MessagePack => from_message_pack(stored).map(Cow::Owned),
+        Form::Sealed => Err("the record is sealed: a `SealedCodec` with its key opens it".into()),
         Form::Compressed => {
             let inner = decompress(stored)?;
             match Form::of(&inner) {
                 Form::Json => Ok(Cow::Owned(inner)),
                 Form::MessagePack => from_message_pack(&inner).map(Cow::Owned),
                 // A small record could otherwise unfold several times.
-                Form::Compressed => Err("the record is compressed twice".into()),
+                Form::Compressed | Form::Sealed => {
+                    Err("the record is compressed twice, or sealed and then compressed".into())
+                }
             }
         }
     }

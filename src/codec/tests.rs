@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::*;
 
-const BINDING: Binding<'_> = Binding { namespace: "", id: SessionId::from_bytes([7; 16]) };
+const BINDING: Binding<'_> = Binding { namespace: "", id: SessionId::from_bytes([7; 16]), user: None };
 
 fn codecs() -> [Box<dyn Codec>; 4] {
     [

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{SessionConfig, quantity};
+use super::{SEALING_KEYS, SessionConfig, quantity};
 use crate::codec::{Codec, JsonCodec};
+#[cfg(feature = "sealed")]
+use crate::codec::{KeyRing, SealedCodec};
 use crate::error::ConfigError;
 use crate::http::{CookiePrefix, SameSite, SessionCookie, SessionHeader, Transport};
 use crate::policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};
@@ -36,12 +38,41 @@ impl SessionConfig {
             #[cfg(not(feature = "message-pack"))]
             Some(true) => return Err(wrong("codec", "needs the feature `message-pack` of cloakroom".to_owned())),
         };
-        match self.flag("compression")? {
-            None | Some(false) => Ok(codec),
+        let codec = match self.flag("compression")? {
+            None | Some(false) => codec,
             #[cfg(feature = "compression")]
-            Some(true) => Ok(Box::new(crate::codec::CompressedCodec::new(codec))),
+            Some(true) => Box::new(crate::codec::CompressedCodec::new(codec)),
             #[cfg(not(feature = "compression"))]
-            Some(true) => Err(wrong("compression", "needs the feature `compression` of cloakroom".to_owned())),
+            Some(true) => return Err(wrong("compression", "needs the feature `compression` of cloakroom".to_owned())),
+        };
+        self.sealing(codec)
+    }
+
+    #[cfg(feature = "sealed")]
+    fn sealing(&self, codec: Box<dyn Codec>) -> Result<Box<dyn Codec>, ConfigError> {
+        type Change = fn(SealedCodec<Box<dyn Codec>>) -> SealedCodec<Box<dyn Codec>>;
+        let choices: [(&str, Change); 3] = [
+            ("refused", |sealed| sealed),
+            ("accepted", SealedCodec::insecure_accepting_plain_records),
+            ("written", SealedCodec::insecure_writing_plain_records),
+        ];
+        let change = self.one_of("sealing.insecure_plain_records", &choices)?;
+        let Some(keys) = self.text(SEALING_KEYS) else { return Ok(codec) };
+        // Unlike other values it is not quoted.
+        let keys = keys.parse::<KeyRing>().map_err(|error| wrong(SEALING_KEYS, error.to_string()))?;
+        let sealed = SealedCodec::new(keys).over(codec);
+        Ok(match change {
+            Some(change) => Box::new(change(sealed)),
+            None => Box::new(sealed),
+        })
+    }
+
+    #[cfg(not(feature = "sealed"))]
+    fn sealing(&self, codec: Box<dyn Codec>) -> Result<Box<dyn Codec>, ConfigError> {
+        let given = [SEALING_KEYS, "sealing.insecure_plain_records"].into_iter().find(|key| self.text(key).is_some());
+        match given {
+            None => Ok(codec),
+            Some(key) => Err(wrong(key, "needs the feature `sealed` of cloakroom".to_owned())),
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{KEYS, SessionConfig};
+use super::{KEYS, SEALING_KEYS, SessionConfig};
 use crate::error::ConfigError;
 
 /// What desktops on Linux tell the programs that they start, in the prefix that suggests itself.
@@ -26,7 +26,7 @@ pub(super) fn from_vars(
             return Err(error(format!("is no setting; the settings are {}", names.join(", "))));
         };
         let value = value.into_string().map_err(|_| error("is not Unicode".to_owned()))?;
-        if !value.is_empty() {
+        if !value.is_empty() || KEYS[index] == SEALING_KEYS {
             settings.insert(KEYS[index], value);
         }
     }

@@ -18,6 +18,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("name", "admin"),
     ("codec", "json"),
     ("compression", "false"),
+    ("sealing.keys", "3e1f7ac0954d28b6f0d3716a8e42b95c07e8dd31a6549f20cb7b1268f4390ae5"),
+    ("sealing.insecure_plain_records", "accepted"),
     ("save_on_server_error", "true"),
     ("transport", "cookie, x-session-token"),
     ("cookie.name", "sid"),
@@ -55,7 +57,7 @@ fn every_setting_has_its_effect() {
     for (key, value) in OTHER_VALUES {
         let config = from(&[(&variable(key), value)]).unwrap();
         let has_effect = shown(&config) != default;
-        assert_eq!(has_effect, !["codec", "compression"].contains(key), "{key}");
+        assert_eq!(has_effect, !["codec", "compression", "sealing.insecure_plain_records"].contains(key), "{key}");
     }
 }
 
@@ -78,6 +80,9 @@ fn the_environment_knows_no_other_names() {
         assert!(from(&[(others, "x")]).unwrap().0.is_empty(), "{others}");
     }
     assert!(from(&[("SESSION_STORE", "")]).unwrap().0.is_empty());
+    // Sealed sessions would become plain ones without a word.
+    let error = from(&[("SESSION_SEALING_KEYS", "")]).unwrap_err().to_string();
+    assert!(error.starts_with("SESSION_SEALING_KEYS: a sealing key is missing"), "{error}");
     let prefixed = source::from_vars("APP_SESSION", [("APP_SESSION_COOKIE_NAME".into(), "sid".into())]).unwrap();
     assert_eq!(prefixed.text("cookie.name"), Some("sid"));
 }

@@ -67,7 +67,7 @@ impl State {
 
     /// Who is logged in, as this request sees it.
     pub(crate) fn user(&self) -> Option<&Arc<str>> {
-        self.lifecycle.login.as_ref().or_else(|| self.present()?.user.as_ref())
+        self.lifecycle.login.as_ref().or_else(|| self.present()?.contents.user.as_ref())
     }
 
     pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::codec::{Binding, Codec};
+use crate::codec::Codec;
 use crate::policy::{Limits, SessionPolicy};
 use crate::record::{DecodeError, Decoded, Name, Record, Superseded, Version};
 use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
@@ -28,7 +28,6 @@ pub(crate) struct Terms {
 pub(crate) struct Present {
     pub(crate) token: Token,
     pub(crate) version: Version,
-    pub(crate) user: Option<Arc<str>>,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
     /// The client has shown a secret that was replaced, and has to be told the token.
@@ -71,8 +70,7 @@ impl Terms {
         if record.id != token.id() {
             return Recognition::WrongRecord;
         }
-        let binding = Binding { namespace: &self.namespace, id: record.id };
-        let contents = match record.payload.decode(&self.codec, binding) {
+        let contents = match record.decode(&self.codec, &self.namespace) {
             Ok(contents) => contents,
             Err(error) => return Recognition::Unreadable(error),
         };
@@ -95,14 +93,7 @@ impl Terms {
             digest = self.digester.digest(&token);
             reissue = true;
         }
-        Recognition::Valid(Present {
-            token,
-            version: record.version,
-            user: record.user,
-            expires_at: record.expires_at,
-            contents,
-            reissue,
-        })
+        Recognition::Valid(Present { token, version: record.version, expires_at: record.expires_at, contents, reissue })
     }
 }
 

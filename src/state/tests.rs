@@ -94,8 +94,7 @@ fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebase
 }
 
 fn data_of(record: &Record, terms: &Terms) -> String {
-    let binding = crate::codec::Binding { namespace: "", id: record.id };
-    record.payload.decode(&terms.codec, binding).unwrap().data.as_str().to_owned()
+    record.decode(&terms.codec, "").unwrap().data.as_str().to_owned()
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::reads::Reads;
 use super::{Absence, Lifecycle, Present, Recognition, Rotation, Terms};
 use crate::clock::Timestamp;
-use crate::codec::Binding;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::DropReason;
@@ -261,8 +260,7 @@ impl Work {
         if self.id() != Some(record.id) || self.outcome.is_none() {
             return false;
         }
-        let binding = Binding { namespace: &terms.namespace, id: record.id };
-        let contents = record.payload.decode(&terms.codec, binding);
+        let contents = record.decode(&terms.codec, &terms.namespace);
         if contents.is_ok_and(|contents| contents.id == record.id && Some(contents.write) == self.write) {
             return true;
         }
@@ -281,6 +279,7 @@ impl Work {
             namespace: terms.namespace.clone(),
             name: terms.name.clone(),
             id: token.id(),
+            user: self.lifecycle.login.clone(),
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
             idle: None,
@@ -293,16 +292,15 @@ impl Work {
         };
         self.remember(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
-        let user = self.lifecycle.login.clone();
-        let record = self.prepare(token, 1, user, expires_at, contents, terms, (true, false));
+        let record = self.prepare(token, 1, expires_at, contents, terms, (true, false));
         Ok(Step::Create(record))
     }
 
     fn save(&mut self, base: &Present, data: Data, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         let write = self.write.unwrap_or_default();
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
-        let user = self.lifecycle.login.clone().or_else(|| base.user.clone());
-        if self.lifecycle.login.is_some() {
+        if let Some(user) = &self.lifecycle.login {
+            contents.user = Some(user.clone());
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
             contents.idle = None;
             contents.persistent = terms.policy.is_persistent();
@@ -321,7 +319,7 @@ impl Work {
         };
         let refresh = contents.persistent && expires_at != base.expires_at;
         let version = base.version + 1;
-        let record = self.prepare(token, version, user, expires_at, contents, terms, (issue, refresh));
+        let record = self.prepare(token, version, expires_at, contents, terms, (issue, refresh));
         Ok(Step::Save { record, expected: base.version })
     }
 
@@ -366,21 +364,20 @@ impl Work {
     }
 
     /// Makes the record, and notes what will be there once it is stored.
-    #[allow(clippy::too_many_arguments, reason = "the columns of a record, once")]
     fn prepare(
         &mut self,
         token: Token,
         version: Version,
-        user: Option<Arc<str>>,
         expires_at: Timestamp,
         contents: Contents,
         terms: &Terms,
         (issue, refresh): (bool, bool),
     ) -> Record {
+        let user = contents.user.clone();
         let contents = Decoded::new(contents, terms.codec.clone());
         let payload = Payload::from(contents.clone());
-        let record = Record { id: token.id(), version, user: user.clone(), expires_at, payload };
-        let present = Present { token, version, user, expires_at, contents, reissue: false };
+        let record = Record { id: token.id(), version, user, expires_at, payload };
+        let present = Present { token, version, expires_at, contents, reissue: false };
         self.outcome = Some(Stored::Saved { present, issue, refresh });
         record
     }

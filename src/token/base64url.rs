@@ -4,7 +4,7 @@
 //! of a secret, so that the time tells nothing about them.
 
 /// The text of `bytes`, whose number is a multiple of three.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     debug_assert_eq!(bytes.len() % 3, 0, "whole groups only");
     let mut text = String::with_capacity(bytes.len() / 3 * 4);
     for group in bytes.chunks_exact(3) {
@@ -17,7 +17,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 /// Reads `text` into `bytes`; `None` if it is not exactly the text of as many.
-pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+pub(crate) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() / 4 * 3 != bytes.len() || !text.len().is_multiple_of(4) {
         return None;
     }

@@ -2,9 +2,10 @@
 
 use cloakroom::store::{StoreErrorKind, StoreUrl};
 use cloakroom::testing::TestClock;
-use cloakroom::{MemoryStore, SessionConfig, SessionManager};
+use cloakroom::{MemoryStore, SealingKey, SessionConfig, SessionManager, Token};
 use serde::Deserialize;
 
+use crate::support::bytes_store::BytesStore;
 use crate::support::redis::{Cluster, Guarded, MASTER};
 use crate::support::server;
 use crate::support::{Browser, routes, send};
@@ -137,6 +138,36 @@ async fn a_password_in_the_file_is_never_shown() {
         let shown = format!("{alone} {alone:?} {within}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn records_are_sealed_by_keys_that_are_never_shown() {
+    let (store, key) = (BytesStore::default(), SealingKey::generate().unwrap());
+    let app = |text: &str| routes::routes().layer(read(text).layer_with(store.clone()).unwrap());
+    let keys = format!("sealing.keys = '{}'\n", *key.expose());
+    let mut browser = Browser::new(&app(""));
+    browser.get("/add").await;
+    let id = Token::parse(browser.token.as_ref().unwrap().as_bytes()).unwrap().id();
+    for (settings, first_byte) in [("'written'", b'{'), ("'accepted'", 0x02)] {
+        let mut next = Browser::new(&app(&format!("{keys}sealing.insecure_plain_records = {settings}")));
+        next.token = browser.token.clone();
+        next.get("/add").await;
+        assert_eq!(store.row(id).unwrap().bytes[0], first_byte, "{settings}");
+    }
+    let mut strict = Browser::new(&app(&keys));
+    strict.token = browser.token.clone();
+    assert_eq!(strict.get("/add").await.body, "4");
+    assert_eq!(strict.get("/n").await.body, "4");
+
+    let config = read(&keys);
+    let shown = format!("{config:?} {:?}", config.layer_with(MemoryStore::new()).unwrap());
+    let secret = key.expose();
+    assert!(secret.as_bytes().windows(10).all(|part| !shown.contains(str::from_utf8(part).unwrap())), "{shown}");
+    for bad in ["hunter2", "hunter2hunter2hunter2hunter2hunter2hunter2hu", "", "30 hunter2"] {
+        let said = refusal(&format!("sealing.keys = '{bad}'"));
+        assert!(said.contains("sealing.keys: a sealing key ") && !said.contains("hunter2"), "{said}");
+    }
+    assert!(refusal("sealing.insecure_plain_records = 'yes'").contains("is none of refused, accepted, written"));
 }
 
 /// A session that is written and found again.

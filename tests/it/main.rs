@@ -40,6 +40,7 @@ mod manager;
 mod named;
 mod races;
 mod regressions;
+mod sealed;
 mod session;
 mod smoke;
 mod stores;

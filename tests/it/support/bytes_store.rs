@@ -24,6 +24,7 @@ pub struct Row {
     /// The id that the store answers with: the test may put another one here.
     pub id: SessionId,
     pub version: Version,
+    pub user: Option<Arc<str>>,
     pub expires_at: Timestamp,
     pub bytes: Vec<u8>,
 }
@@ -66,7 +67,7 @@ impl BytesStore {
 
 fn row_of(record: &Record) -> Result<Row, StoreError> {
     let bytes = record.payload.to_bytes()?.to_vec();
-    Ok(Row { id: record.id, version: record.version, expires_at: record.expires_at, bytes })
+    Ok(Row { id: record.id, version: record.version, user: record.user.clone(), expires_at: record.expires_at, bytes })
 }
 
 #[async_trait]
@@ -85,7 +86,7 @@ impl SessionStore for BytesStore {
         let to_record = |row: Row| Record {
             id: row.id,
             version: row.version,
-            user: None,
+            user: row.user,
             expires_at: row.expires_at,
             payload: Payload::from_bytes(row.bytes),
         };
