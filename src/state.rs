@@ -21,7 +21,7 @@ use crate::token::Token;
 use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
 use reads::Reads;
-pub(crate) use recognition::{Absence, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, Identity, Present, Recognition, Terms};
 pub(crate) use work::{Rebased, Step, Stored, Work};
 
 /// What a commit does to the token that the client holds.
@@ -62,6 +62,9 @@ pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
     pub(crate) rotate: Option<Rotation>,
     pub(crate) login: Option<Arc<str>>,
+    /// The user has shown again who they are.
+    pub(crate) reauthenticated: bool,
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
     /// The visitor has agreed to be given a session.
     pub(crate) consent: bool,
@@ -70,7 +73,12 @@ pub(crate) struct Lifecycle {
 impl Lifecycle {
     /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.destroy && self.rotate.is_none() && self.login.is_none() && self.remember.is_none()
+        // Who shows again who they are gets a new secret.
+        !self.destroy
+            && self.rotate.is_none()
+            && self.login.is_none()
+            && self.remember.is_none()
+            && self.label.is_none()
     }
 
     fn and_then(self, later: Self) -> Self {
@@ -78,6 +86,8 @@ impl Lifecycle {
             destroy: self.destroy || later.destroy,
             rotate: self.rotate.max(later.rotate),
             login: later.login.or(self.login),
+            reauthenticated: self.reauthenticated || later.reauthenticated,
+            label: later.label.or(self.label),
             remember: later.remember.or(self.remember),
             consent: self.consent || later.consent,
         }
@@ -362,13 +372,52 @@ impl State {
         self.lifecycle.login.as_ref().or_else(|| self.present()?.user.as_ref())
     }
 
-    pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
+    /// Logs a user in. Of the data these members stay, or all if there is no list; nothing if somebody else was logged in.
+    pub(crate) fn login(
+        &mut self,
+        user: Arc<str>,
+        keep: Option<Box<[Box<str>]>>,
+        limits: &Limits,
+    ) -> Result<(), SessionError> {
         self.check_answerable()?;
         if self.user().is_some_and(|before| *before != user) {
             self.change(Change::Clear, limits)?;
+        } else if let Some(names) = keep {
+            self.change(Change::Keep(names), limits)?;
         }
         self.lifecycle.rotate = Some(Rotation::AtOnce);
         self.lifecycle.login = Some(user);
+        Ok(())
+    }
+
+    /// How long ago the user has shown who they are. `None` if nobody is logged in.
+    pub(crate) fn auth_age(&self, now: Timestamp) -> Option<Duration> {
+        self.user()?;
+        if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
+            return Some(Duration::ZERO);
+        }
+        Some(now.saturating_since(self.present()?.contents.logged_in_at?))
+    }
+
+    pub(crate) fn reauthenticate(&mut self) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        if self.user().is_none() {
+            return Err(not_logged_in());
+        }
+        self.lifecycle.rotate = Some(Rotation::AtOnce);
+        self.lifecycle.reauthenticated = true;
+        Ok(())
+    }
+
+    pub(crate) fn label(&self) -> Option<&Arc<str>> {
+        self.lifecycle.label.as_ref().or_else(|| self.present()?.contents.label.as_ref())
+    }
+
+    pub(crate) fn set_label(&mut self, label: Arc<str>) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if self.label() != Some(&label) {
+            self.lifecycle.label = Some(label);
+        }
         Ok(())
     }
 
@@ -549,6 +598,13 @@ impl State {
         self.lifecycle = lifecycle.and_then(std::mem::take(&mut self.lifecycle));
     }
 
+    /// The login that a commit was about is not allowed. It goes with all that was changed, since that was meant for a user who
+    /// is not there.
+    pub(crate) fn refuse(&mut self) {
+        self.lifecycle = Lifecycle::default();
+        self.drop_data_changes();
+    }
+
     /// The changes that are not stored yet, to be done again on newer data, and the revision for which that holds.
     pub(crate) fn pending(&self) -> (Journal, u64) {
         (self.journal.clone(), self.revision)
@@ -602,6 +658,11 @@ impl State {
     }
 }
 
+/// Nobody is logged in, and somebody has to be.
+pub(crate) fn not_logged_in() -> SessionError {
+    SessionError::new(ErrorKind::NotLoggedIn, "nobody is logged in: ask the visitor to log in, and come again")
+}
+
 fn destroyed() -> SessionError {
     SessionError::new(
         ErrorKind::Destroyed,
@@ -616,6 +677,15 @@ pub(crate) fn ended() -> SessionError {
         ErrorKind::Ended,
         "the session ended while this request was at work: it was logged out elsewhere, has expired, \
          or its secret was replaced; nothing more of this request is kept",
+    )
+}
+
+/// A record that this version cannot read is somebody's session, for whoever has to know.
+pub(crate) fn newer_format() -> SessionError {
+    SessionError::new(
+        ErrorKind::NewerFormat,
+        "the session was written by a newer version of this crate and is left as it is; \
+         finish the deployment, or go back with all processes",
     )
 }
 

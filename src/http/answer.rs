@@ -50,14 +50,19 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
 }
 
 impl SessionError {
-    /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, or if the session has ended or
-    /// was never stored, 413 for data that are too large, else 500.
+    /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, if the session has ended or
+    /// was never stored, or if the user has too many, 401 if nobody is logged in, 403 if the login is too old, 413 for data
+    /// that are too large, else 500.
     pub fn status(&self) -> StatusCode {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Contended | ErrorKind::NewerFormat => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            ErrorKind::Conflict | ErrorKind::Ended | ErrorKind::NotStored => StatusCode::CONFLICT,
+            ErrorKind::Conflict | ErrorKind::Ended | ErrorKind::NotStored | ErrorKind::TooManySessions => {
+                StatusCode::CONFLICT
+            }
+            ErrorKind::NotLoggedIn => StatusCode::UNAUTHORIZED,
+            ErrorKind::LoginTooOld => StatusCode::FORBIDDEN,
             ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -4,12 +4,12 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"digest":"base64url",
-//!  "superseded":[["base64url",1763679660000]],"write":"00000000000000ff","data":{"visits":1}}
+//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "digest":"base64url","superseded":[["base64url",1763679660000]],"write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `persistent` and `superseded` are left out where they say
-//! nothing.
+//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label` and `superseded` are left out
+//! where they say nothing.
 
 use std::fmt;
 use std::str;
@@ -84,6 +84,12 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     if contents.persistent {
         member("persistent", format_args!("true"));
     }
+    if let Some(at) = contents.logged_in_at {
+        member("login", format_args!("{}", at.as_millis()));
+    }
+    if let Some(label) = &contents.label {
+        member("label", format_args!("{}", serde_json::Value::from(&**label)));
+    }
     member("digest", format_args!("\"{}\"", contents.digest.to_text()));
     if !contents.superseded.is_empty() {
         let superseded: Vec<_> = contents.superseded.iter().map(entry).collect();
@@ -140,6 +146,8 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         deadline: Timestamp::from_millis(members.get("deadline")?),
         idle: members.find("idle")?.map(Duration::from_millis),
         persistent: members.find("persistent")?.unwrap_or(false),
+        logged_in_at: members.find("login")?.map(Timestamp::from_millis),
+        label: members.find::<String>("label")?.map(Into::into),
         digest: digest(&members.get::<String>("digest")?)?,
         superseded,
         write: write.map_err(|_| DecodeError::Member("write"))?,
@@ -181,6 +189,8 @@ mod tests {
             deadline: Timestamp::from_millis(2),
             idle: Some(Duration::from_millis(3)),
             persistent: true,
+            logged_in_at: Some(Timestamp::from_millis(7)),
+            label: Some("Firefox \"esr\"".into()),
             digest,
             superseded: vec![
                 Superseded { digest, until: Timestamp::from_millis(4), grace: None },
@@ -220,6 +230,7 @@ mod tests {
         assert_eq!(contents.write, 15);
         assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
+        assert!(contents.logged_in_at.is_none() && contents.label.is_none());
     }
 
     #[test]

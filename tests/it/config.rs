@@ -226,7 +226,8 @@ async fn sql_servers_by_url() {
 
 #[tokio::test]
 async fn tokens_travel_as_the_file_says() {
-    let layer = read("transport = 'x-session-token, cookie'\ncookie.name = 'sid'").layer_with(MemoryStore::new()).unwrap();
+    let layer =
+        read("transport = 'x-session-token, cookie'\ncookie.name = 'sid'").layer_with(MemoryStore::new()).unwrap();
     let app = routes::routes().layer(layer);
     let answer = Browser::new(&app).get("/add").await;
     assert!(answer.set_cookies().is_empty() && answer.headers["x-session-token"].len() == 64, "{answer:?}");
