@@ -173,6 +173,7 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             a_scrambled_session_is_not_listed_and_reported,
             asvs_7_1_2_of_many_logins_at_once_the_newest_stay,
             asvs_7_1_2_a_session_with_a_new_login_is_not_the_oldest,
-            asvs_7_1_2_of_many_logins_at_once_the_first_stay;
+            asvs_7_1_2_of_many_logins_at_once_the_first_stay,
+            asvs_7_1_2_a_limit_holds_after_a_long_time_too;
     }
 }

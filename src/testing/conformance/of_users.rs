@@ -261,3 +261,19 @@ pub(super) async fn asvs_7_1_2_of_many_logins_at_once_the_first_stay(store: Stor
     session.login(&user).unwrap();
     assert_eq!(here.commit(&session).await.unwrap_err().kind(), ErrorKind::TooManySessions);
 }
+
+/// By then the record of the seats has expired, and may not have been cleared away.
+pub(super) async fn asvs_7_1_2_a_limit_holds_after_a_long_time_too(store: Store, _: Settings) {
+    if store.user_index().is_none() {
+        return;
+    }
+    let clock = TestClock::at(SystemTime::from(NOW));
+    let (here, user) = (at_most(1, WhenFull::RefuseNewest, &store).clock(clock.clone()), new_user());
+    for _ in 0..3 {
+        logged_in(&here, &user).await;
+        let session = here.create();
+        session.login(&user).unwrap();
+        assert_eq!(here.commit(&session).await.unwrap_err().kind(), ErrorKind::TooManySessions);
+        clock.advance(Duration::from_hours(25));
+    }
+}
