@@ -36,7 +36,8 @@ pub enum SessionEvent {
         /// The session that was asked for.
         id: SessionId,
     },
-    /// A session was ended from outside: revoked, or one more than the policy allows its user.
+    /// A session was ended from outside: revoked, or one more than the policy allows its user
+    /// ([`SessionPolicy::max_sessions`](crate::SessionPolicy::max_sessions)).
     #[non_exhaustive]
     Revoked {
         /// The session.

@@ -84,7 +84,8 @@ pub enum WhenFull {
     /// It stands, and the session that has gone longest without a login ends.
     EndOldest,
     /// It fails with [`ErrorKind::TooManySessions`](crate::ErrorKind::TooManySessions), answered as 409. Nothing that the
-    /// request has changed is kept; the session is as it was before. Such logins cost four calls to the store more.
+    /// request has changed is kept; the session is as it was before. A login costs five calls to the store
+    /// more.
     RefuseNewest,
 }
 

@@ -187,7 +187,7 @@ pub(crate) struct Grace {
 }
 
 impl fmt::Debug for Contents {
-    /// Leaves out the data: they are the application's secrets.
+    /// Leaves out the data and the label: they are the application's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contents")
             .field("namespace", &self.namespace)
@@ -198,7 +198,6 @@ impl fmt::Debug for Contents {
             .field("idle", &self.idle)
             .field("persistent", &self.persistent)
             .field("logged_in_at", &self.logged_in_at)
-            .field("label", &self.label)
             .finish_non_exhaustive()
     }
 }

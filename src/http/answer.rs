@@ -71,6 +71,11 @@ impl SessionError {
     /// The text to answer with. It is for strangers, and says nothing about the inside; the log gets the whole error.
     pub fn body_text(&self) -> &'static str {
         match self.status() {
+            _ if self.kind() == ErrorKind::TooManySessions => {
+                "You are logged in as often as is allowed. Please log out somewhere else first.\n"
+            }
+            StatusCode::UNAUTHORIZED => "Please log in.\n",
+            StatusCode::FORBIDDEN => "Please log in once more to do this.\n",
             StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",
             StatusCode::CONFLICT => "Your session was changed by another request. Please load the page again.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "That is more than a session can hold.\n",

@@ -122,6 +122,7 @@ async fn asvs_7_1_2_one_login_more_is_refused_and_leaves_the_visitors_session_as
     for (path, status) in [("/login/ada", StatusCode::CONFLICT), ("/greet-or-ask", StatusCode::OK)] {
         let answer = visitor.get(path).await;
         assert_eq!((answer.status, visitor.token == before), (status, true), "{path}");
+        assert!(answer.body.to_lowercase().contains("log out"), "{}", answer.body);
     }
     assert_eq!(visitor.get("/keys").await.body, r#"None ["cart", "asked"]"#, "what was meant for the user is gone");
     assert_eq!(count(&manager).await, 1);
@@ -148,6 +149,30 @@ async fn a_login_that_is_refused_does_not_clear_the_data_of_whoever_is_logged_in
     assert_eq!(manager.commit(&session).await.unwrap_err().kind(), ErrorKind::TooManySessions);
     let session = open(&manager, &token).await;
     assert_eq!((session.user().as_deref(), session.get("draft").unwrap()), (Some("bob"), Some(1)));
+}
+
+/// While one login is about to end the oldest session, that one logs in again and is the newest: if each ended the other, the
+/// user would be left with none.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_logs_in_again_at_that_moment_is_not_ended_as_the_oldest() {
+    let (store, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+    let manager = limited(store.clone(), &clock, 1, WhenFull::EndOldest);
+    let old = new_session(&manager, |session| session.login("ada").unwrap()).await;
+    let (again, new) = (open(&manager, &old).await, manager.create());
+    clock.advance(MINUTE);
+    store.once(Operation::Touch, Fault::Slow(Duration::from_secs(1)));
+    new.login("ada").unwrap();
+    let newcomer = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.commit(&new).await }
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    clock.advance(MINUTE);
+    again.login("ada").unwrap();
+    manager.commit(&again).await.unwrap();
+    newcomer.await.unwrap().unwrap();
+    let left = manager.sessions_of("ada").await.unwrap();
+    assert_eq!(left.iter().map(|device| device.id).collect::<Vec<_>>(), [old.id()]);
 }
 
 /// The process dies, or loses its store, after the login is stored.
