@@ -151,6 +151,32 @@ async fn a_login_that_is_refused_does_not_clear_the_data_of_whoever_is_logged_in
     assert_eq!((session.user().as_deref(), session.get("draft").unwrap()), (Some("bob"), Some(1)));
 }
 
+/// Eight processes, whose calls to the store come between each other's in many ways.
+#[tokio::test]
+async fn asvs_7_1_2_in_whatever_order_logins_reach_the_store_as_many_stay_as_may() {
+    for when_full in [WhenFull::EndOldest, WhenFull::RefuseNewest] {
+        for (calls, steps) in (0..4).flat_map(|calls| (0..4).map(move |steps| (calls, steps))) {
+            let (store, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+            store.everything(Fault::Yield(calls));
+            let mut logins = tokio::task::JoinSet::new();
+            for n in 0..8 {
+                let manager = limited(store.clone(), &clock, 3, when_full);
+                logins.spawn(async move {
+                    for _ in 0..n * steps {
+                        tokio::task::yield_now().await;
+                    }
+                    log_in(&manager).await
+                });
+            }
+            let refused = logins.join_all().await.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+            assert!(refused.iter().all(|error| error.kind() == ErrorKind::TooManySessions), "{refused:?}");
+            let left = count(&limited(store, &clock, 3, when_full)).await;
+            let expected = if when_full == WhenFull::EndOldest { (3, 0) } else { (3, 5) };
+            assert_eq!((left, refused.len()), expected, "{when_full:?} {calls} {steps}");
+        }
+    }
+}
+
 /// While one login is about to end the oldest session, that one logs in again and is the newest: if each ended the other, the
 /// user would be left with none.
 #[tokio::test(start_paused = true)]
