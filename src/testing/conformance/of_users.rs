@@ -213,12 +213,10 @@ pub(super) async fn asvs_7_1_2_a_session_with_a_new_login_is_not_the_oldest(stor
         let (again, new) = (open(&here, &old).await, there.create());
         again.login(&user).unwrap();
         new.login(&user).unwrap();
-        let (one, other) = tokio::join!(
-            tokio::spawn(async move { here.commit(&again).await }),
-            tokio::spawn(async move { there.commit(&new).await })
-        );
-        one.unwrap().unwrap();
-        other.unwrap().unwrap();
+        let one = tokio::spawn(async move { here.commit(&again).await });
+        let other = tokio::spawn(async move { there.commit(&new).await });
+        one.await.unwrap().unwrap();
+        other.await.unwrap().unwrap();
         assert_eq!(count(&manager(&store), &user).await, 1);
     }
 }
