@@ -43,10 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Counts. With `update` no visit gets lost, however many come at once.
+/// Counts. No visit gets lost, however many come at once.
 async fn visits(session: Session) -> Result<String, SessionError> {
-    let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
-    let user: Option<String> = session.get("user")?;
+    let visits = session.increment("visits", 1)?;
+    let user = session.user();
     Ok(format!("visit {visits} by {}\n", user.as_deref().unwrap_or("a stranger")))
 }
 
@@ -58,14 +58,13 @@ struct Login {
 /// Takes everybody at their word: this is a demo. A real login checks a password or a passkey before it comes this far.
 async fn login(session: Session, request: Request) -> axum::response::Result<String> {
     let Login { name } = body_of(request).await?;
-    // The new secret keeps out whoever knew the old one, or planted it.
-    session.regenerate()?;
-    session.insert("user", &name)?;
+    // The session gets a new secret by it, which keeps out whoever knew the old one, or planted it.
+    session.login(&name)?;
     Ok(format!("hello, {name}\n"))
 }
 
 async fn logout(session: Session) -> Result<&'static str, SessionError> {
-    session.destroy()?;
+    session.logout()?;
     Ok("goodbye\n")
 }
 

@@ -10,12 +10,14 @@ mod seats;
 mod turns;
 mod watch;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, chain};
+use crate::journal::Journal;
 use crate::record::{DecodeError, Record};
 use crate::state::{
     Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work, ended,
@@ -61,6 +63,32 @@ pub(crate) struct Engine {
     pub(crate) endings: Arc<Endings>,
 }
 
+/// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
+pub(crate) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    discarded: Journal,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.discarded = self.state.take_discarded();
+    }
+}
+
 /// One request's part of a session, shared by all handles of that request.
 #[derive(Debug)]
 pub(crate) struct Unit {
@@ -76,8 +104,9 @@ impl Unit {
     }
 
     /// Never held while foreign code runs, the application's or a store's.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> Locked<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, discarded: Journal::default() }
     }
 
     /// Ends the request's part at once, if that takes no I/O.
@@ -99,7 +128,10 @@ impl Unit {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
             let _one_at_a_time = self.io.lock().await;
-            let Some(failure) = self.failure(mode) else { return self.store(mode).await };
+            let Some(failure) = self.failure(mode) else {
+                let change = self.store(mode).await?;
+                return Ok(if mode == Mode::Save { change } else { self.confirmed(change).await });
+            };
             // What failed takes the other data with it. A logout counts all the same.
             if mode != Mode::Save {
                 self.store(Mode::FinalWithoutData).await?;
@@ -132,6 +164,22 @@ impl Unit {
                 return Ok(change);
             }
         }
+    }
+
+    /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
+    /// the client goes on with the one that it has.
+    async fn confirmed(&self, change: TokenChange) -> TokenChange {
+        let token = {
+            let state = self.state();
+            let token = state.stored_token().filter(|_| state.has_to_confirm());
+            let Some(token) = token else { return change };
+            token.clone()
+        };
+        let found = self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await;
+        if let Ok(Recognition::Valid(newer)) = found {
+            self.state().confirm(newer.token);
+        }
+        self.token_change()
     }
 
     /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::data::{Data, OwnedPath};
+use crate::data::{Data, OwnedPath, Segments};
 use crate::error::SessionError;
 use crate::policy::Limits;
 
@@ -29,25 +29,43 @@ pub(crate) enum Change {
 
 /// Changes single fields of an object, and leaves the others as they are.
 pub(crate) struct Merge {
-    /// The fields that have changed, and their new text; `None` for those that are gone.
-    pub(crate) fields: Vec<(Box<str>, Option<Box<str>>)>,
-    /// The object with the changes, for the case that there is none to be changed.
+    pub(crate) fields: Fields,
+    /// The object as a whole, for the case that something else stands there, or that they do not fit together.
     pub(crate) whole: Box<str>,
+    /// The object for the case that nothing stands there any more: what was not changed does not come back.
+    pub(crate) afresh: Box<str>,
     /// Whether a text is an object of the right type. Fields of two variants of an enum together may be none.
     pub(crate) fits: fn(&str) -> bool,
 }
 
-impl Merge {
-    /// The object with the changes; `None` if there is no object to be changed.
-    fn merged(&self, old: Option<&str>) -> Option<Data> {
-        let mut object = Data::parse(old?).ok()?;
-        for (name, value) in &self.fields {
-            match value {
-                Some(value) => object.set_member(name, value),
-                None => object.remove_member(name),
-            }
+/// The fields of an object that have changed, and their new text; `None` for those that are gone.
+pub(crate) type Fields = Vec<(Box<str>, Option<Box<str>>)>;
+
+/// An object with changed fields; `None` if it is none.
+pub(crate) fn with_fields(object: &str, fields: &Fields) -> Option<Data> {
+    let mut object = Data::parse(object).ok()?;
+    for (name, value) in fields {
+        match value {
+            Some(value) => object.set_member(name, value),
+            None => object.remove_member(name),
         }
-        Some(object)
+    }
+    Some(object)
+}
+
+impl Merge {
+    /// Puts the object with the changes in its place, if it is one that `fits`.
+    fn apply(
+        &self,
+        place: Segments<'_>,
+        data: &mut Data,
+        limits: &Limits,
+        fits: impl FnOnce(&Data) -> bool,
+    ) -> Result<(), SessionError> {
+        let old = data.get(place)?;
+        let merged = old.and_then(|old| with_fields(old, &self.fields)).filter(fits);
+        let otherwise = if old.is_some() { &self.whole } else { &self.afresh };
+        data.set(place, merged.as_ref().map_or(otherwise, Data::as_str), limits)
     }
 }
 
@@ -65,10 +83,8 @@ impl Change {
                 Some(found) if *found == **text => data.remove(path.segments()).map(drop),
                 _ => Ok(()),
             },
-            Self::Merge(path, merge) => {
-                let merged = merge.merged(data.get(path.segments())?);
-                data.set(path.segments(), merged.as_ref().map_or(&merge.whole, Data::as_str), limits)
-            }
+            // Whether it fits is for the application's code to say, which is not to be called under the session's lock.
+            Self::Merge(path, merge) => merge.apply(path.segments(), data, limits, |_| true),
             Self::Clear => {
                 data.clear();
                 Ok(())
@@ -88,8 +104,7 @@ impl Change {
                 data.set(path.segments(), &value, limits)
             }
             Self::Merge(path, merge) => {
-                let merged = merge.merged(data.get(path.segments())?).filter(|merged| (merge.fits)(merged.as_str()));
-                data.set(path.segments(), merged.as_ref().map_or(&merge.whole, Data::as_str), limits)
+                merge.apply(path.segments(), data, limits, |merged| (merge.fits)(merged.as_str()))
             }
             other => other.apply(data, limits),
         }

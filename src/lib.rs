@@ -11,6 +11,8 @@ mod error;
 mod event;
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod http;
 mod journal;
 mod manager;

@@ -168,6 +168,8 @@ pub(crate) struct Contents {
     pub(crate) superseded: Vec<Superseded>,
     /// Names the last write, so that a write whose answer got lost is recognized.
     pub(crate) write: u64,
+    /// What a later version of this crate has written and this one does not know: kept as it is.
+    pub(crate) unknown: Option<Arc<Data>>,
     pub(crate) data: Data,
 }
 

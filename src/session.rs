@@ -43,7 +43,7 @@ pub use typed_bag::{Bag, BagContent};
 /// function calls on what was loaded, and whatever was changed is stored when the handler has returned, before the answer
 /// leaves. A session that is not written is not stored, and a visitor to whom nothing was written gets no cookie.
 ///
-/// Values are anything that `serde` writes as JSON. A [`Path`] names them: `"visits"`, `"account.current_user_id"`, or
+/// Values are anything that `serde` writes as JSON. A [`Path`](crate::Path) names them: `"visits"`, `"account.current_user_id"`, or
 /// `["hosts", "example.org"]`.
 ///
 /// # Requests at the same time
@@ -70,7 +70,7 @@ pub use typed_bag::{Bag, BagContent};
 /// use cloakroom::{MemoryStore, Session, SessionError, SessionLayer};
 ///
 /// async fn visits(session: Session) -> Result<String, SessionError> {
-///     let n = session.update("visits", |n: Option<u64>| n.unwrap_or(0) + 1)?;
+///     let n = session.increment("visits", 1)?;
 ///     Ok(format!("visit {n}\n"))
 /// }
 ///
@@ -105,7 +105,8 @@ impl Session {
     ///
     /// The new secret follows from the old one: whoever shows the old one during the grace is served, and told the same new
     /// one again. After the grace it opens nothing any more. Not for logins: somebody who has stolen the old secret
-    /// would follow; there use [`login`](Self::login) or [`regenerate`](Self::regenerate), which outdo this.
+    /// would follow; there use [`login`](Self::login) or [`regenerate`](Self::regenerate), which outdo this. A request
+    /// that is under way with a secret which those have replaced is anonymous, and this does not change it.
     ///
     /// # Errors
     ///

@@ -2,99 +2,33 @@
 //!
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
+mod client;
 mod flash;
+mod lifecycle;
 mod reads;
 mod recognition;
 mod user;
 mod work;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::data::{Data, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::{Change, Journal};
-use crate::policy::{COOKIE_LIFETIME_MAX, Limits};
+use crate::policy::Limits;
 use crate::record::Decoded;
 use crate::token::Token;
 
+use client::{Client, PendingChange};
+pub use client::{IssuedToken, TokenChange};
 use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
+pub(crate) use lifecycle::{Lifecycle, Rotation};
 use reads::Reads;
 pub(crate) use recognition::{Absence, Identity, Present, Recognition, Terms};
 pub(crate) use user::not_logged_in;
 pub(crate) use work::{Rebased, Step, Stored, Work};
-
-/// What a commit does to the token that the client holds.
-#[derive(Clone, Debug)]
-pub enum TokenChange {
-    /// The client keeps what it has, or still has nothing.
-    Keep,
-    /// The client gets this token, and forgets any other.
-    Issue(IssuedToken),
-    /// The client has this token already and should keep it for longer.
-    Refresh(IssuedToken),
-    /// The client should forget what it showed.
-    Remove,
-}
-
-/// A token on its way to the client.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct IssuedToken {
-    /// What the client is to show from now on.
-    pub token: Token,
-    /// How long the client should keep it. `None`: as long as its own session lasts, as with a browser that is closed.
-    pub lifetime: Option<Duration>,
-}
-
-/// How a session gets a new secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rotation {
-    /// The old one goes on being good for this long.
-    WithGrace(Duration),
-    /// The old one is dead.
-    AtOnce,
-}
-
-/// Changes of the session's life, as opposed to its data.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lifecycle {
-    pub(crate) destroy: bool,
-    pub(crate) rotate: Option<Rotation>,
-    pub(crate) login: Option<Arc<str>>,
-    /// The user has shown again who they are.
-    pub(crate) reauthenticated: bool,
-    pub(crate) label: Option<Arc<str>>,
-    pub(crate) remember: Option<Duration>,
-    /// The visitor has agreed to be given a session.
-    pub(crate) consent: bool,
-}
-
-impl Lifecycle {
-    /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
-    pub(crate) fn is_empty(&self) -> bool {
-        // Who shows again who they are gets a new secret.
-        !self.destroy
-            && self.rotate.is_none()
-            && self.login.is_none()
-            && self.remember.is_none()
-            && self.label.is_none()
-    }
-
-    fn and_then(self, later: Self) -> Self {
-        Self {
-            destroy: self.destroy || later.destroy,
-            rotate: self.rotate.max(later.rotate),
-            login: later.login.or(self.login),
-            reauthenticated: self.reauthenticated || later.reauthenticated,
-            label: later.label.or(self.label),
-            remember: later.remember.or(self.remember),
-            consent: self.consent || later.consent,
-        }
-    }
-}
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,6 +83,9 @@ pub(crate) struct State {
     /// A write that failed when nobody was there to be told: so the commit has to.
     failure: Option<SessionError>,
     opened_at: Timestamp,
+    /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
+    /// is dropped as long as the state is locked.
+    discarded: Journal,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
 }
@@ -159,25 +96,6 @@ enum Closed {
     Answered,
     /// Without an answer: nothing of it counts.
     Abandoned,
-}
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Client {
-    /// It has something to forget when the session ends.
-    HasToken,
-    /// It has nothing to forget, or keeps it.
-    HasNone,
-    /// No answer is to come that could bring it a token.
-    OutOfReach,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum PendingChange {
-    Keep,
-    Refresh,
-    Issue,
-    Remove,
 }
 
 /// The data as a request sees them, shared: whoever decodes values does it without a lock.
@@ -226,6 +144,7 @@ impl State {
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
+            discarded: Journal::default(),
             revision: 0,
         }
     }
@@ -263,6 +182,20 @@ impl State {
     /// The token of the session in the store, also if this request is about to destroy it.
     pub(crate) fn stored_token(&self) -> Option<&Token> {
         self.origin.as_ref().ok().map(|present| &present.token)
+    }
+
+    /// Whether the client is to be told a secret on the word of what was loaded when the request began. A login may have
+    /// replaced it since, and must not lose its cookie to this answer.
+    pub(crate) fn has_to_confirm(&self) -> bool {
+        self.token_change == PendingChange::Issue && self.present().is_some_and(|present| present.reissue)
+    }
+
+    /// That secret, or what has followed it with grace, is good at this moment.
+    pub(crate) fn confirm(&mut self, token: Token) {
+        if let Ok(present) = &mut self.origin {
+            present.token = token;
+            present.reissue = false;
+        }
     }
 
     /// Goes on with a token that replaces the one so far.
@@ -350,55 +283,6 @@ impl State {
         Ok(there)
     }
 
-    /// Whether what is changed can reach the client.
-    fn check_answerable(&self) -> Result<(), SessionError> {
-        self.check_writable()?;
-        if self.client == Client::OutOfReach {
-            return Err(SessionError::new(
-                ErrorKind::Committed,
-                "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
-                 regenerate and remember sessions in requests",
-            ));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
-        self.check_answerable()?;
-        self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
-        Ok(())
-    }
-
-    pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
-        self.check_answerable()?;
-        self.lifecycle.remember = Some(duration);
-        Ok(())
-    }
-
-    pub(crate) fn consent(&mut self) -> Result<(), SessionError> {
-        self.check_writable()?;
-        self.lifecycle.consent = true;
-        Ok(())
-    }
-
-    /// Whether the visitor has agreed to have a session: there is one, or there will be.
-    pub(crate) fn has_consent(&self) -> bool {
-        self.present().is_some() || self.lifecycle.consent
-    }
-
-    pub(crate) fn destroy(&mut self, keeps_cookie: bool) -> Result<(), SessionError> {
-        if self.closed.is_some() {
-            return self.check_writable();
-        }
-        if keeps_cookie {
-            self.client = Client::HasNone;
-        }
-        self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
-        self.status = SessionStatus::Destroyed;
-        self.drop_data_changes();
-        Ok(())
-    }
-
     /// From now on a write is an error.
     pub(crate) fn close(&mut self) {
         self.closed.get_or_insert(Closed::Answered);
@@ -407,8 +291,8 @@ impl State {
     /// The request ends without an answer: nothing of it counts.
     pub(crate) fn abandon(&mut self) {
         self.closed = Some(Closed::Abandoned);
-        self.drop_data_changes();
         self.lifecycle = Lifecycle::default();
+        self.drop_data_changes();
     }
 
     /// A write has failed, and there is nobody to be told: the commit fails by it. Gives the error back if it is too late
@@ -427,16 +311,33 @@ impl State {
         self.failure.take()
     }
 
+    /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
-        self.journal = Journal::default();
+        self.discarded.append(std::mem::take(&mut self.journal));
+        if self.changes_user() {
+            self.changed = Some(Arc::default());
+            self.journal.push(Change::Clear);
+        }
         self.revision += 1;
+    }
+
+    /// What is to be dropped without the lock.
+    pub(crate) fn take_discarded(&mut self) -> Journal {
+        std::mem::take(&mut self.discarded)
+    }
+
+    /// Whether the commit logs in somebody else than who is logged in now.
+    fn changes_user(&self) -> bool {
+        let before = self.present().and_then(|present| present.user.as_ref());
+        before.is_some_and(|before| self.lifecycle.login.as_ref().is_some_and(|user| user != before))
     }
 
     /// Whether a commit would take I/O.
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
+            || (mode != Mode::Save && self.has_to_confirm())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
             || self.due_touch(terms, now).is_some()
@@ -577,32 +478,6 @@ impl State {
         self.lifecycle = Lifecycle::default();
         self.token_change = PendingChange::Keep;
         self.drop_data_changes();
-    }
-
-    /// What the client has to be told once the request ends.
-    pub(crate) fn token_change(&self, now: Timestamp) -> TokenChange {
-        match (self.stored_token_change(now), &self.origin) {
-            (TokenChange::Keep, Err(Absence::Unknown)) => TokenChange::Remove,
-            (change, _) => change,
-        }
-    }
-
-    /// What earlier commits have stored that the client has to know, even if a later one has failed. What it showed in vain is
-    /// not among that: with a store that fails, nobody can tell.
-    pub(crate) fn stored_token_change(&self, now: Timestamp) -> TokenChange {
-        let issued = |present: &Present| IssuedToken {
-            token: present.token.clone(),
-            lifetime: present
-                .contents
-                .persistent
-                .then(|| present.expires_at.saturating_since(now).min(COOKIE_LIFETIME_MAX)),
-        };
-        match (self.token_change, &self.origin) {
-            (PendingChange::Remove, _) => TokenChange::Remove,
-            (PendingChange::Issue, Ok(present)) => TokenChange::Issue(issued(present)),
-            (PendingChange::Refresh, Ok(present)) => TokenChange::Refresh(issued(present)),
-            _ => TokenChange::Keep,
-        }
     }
 }
 

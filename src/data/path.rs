@@ -141,6 +141,11 @@ impl OwnedPath {
         Ok(Self(self.0.iter().cloned().chain(below.to_owned()?.0).collect()))
     }
 
+    /// A member of the object at this place, whatever its name is.
+    pub(crate) fn member(&self, name: &str) -> Self {
+        Self(self.0.iter().cloned().chain([name.into()]).collect())
+    }
+
     pub(crate) fn segments(&self) -> Segments<'_> {
         Segments(Rest::Owned(&self.0))
     }

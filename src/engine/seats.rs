@@ -130,6 +130,7 @@ impl Engine {
             label: None,
             digest: self.terms.digester.digest(&Token::generate()?),
             superseded: Vec::new(),
+            unknown: None,
             write: unique_name()?,
             data,
         };

@@ -52,7 +52,7 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
 impl SessionError {
     /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, if the session has ended or
     /// was never stored, or if the user has too many, 401 if nobody is logged in, 403 if the login is too old, 413 for data
-    /// that are too large, else 500.
+    /// that are too large, 400 for a user who can be none, else 500.
     pub fn status(&self) -> StatusCode {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Contended | ErrorKind::NewerFormat => {
@@ -64,6 +64,7 @@ impl SessionError {
             ErrorKind::NotLoggedIn => StatusCode::UNAUTHORIZED,
             ErrorKind::LoginTooOld => StatusCode::FORBIDDEN,
             ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::InvalidUser => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -79,6 +80,7 @@ impl SessionError {
             StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",
             StatusCode::CONFLICT => "Your session was changed by another request. Please load the page again.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "That is more than a session can hold.\n",
+            StatusCode::BAD_REQUEST => "Nobody can have that name.\n",
             _ => "Something is wrong with the sessions of this site.\n",
         }
     }

@@ -5,14 +5,20 @@
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
 //!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
-//!  "digest":"base64url","superseded":[["base64url",1763679660000]],"write":"00000000000000ff","data":{"visits":1}}
+//!  "digest":"base64url",
+//!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
+//!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
+//!
+//! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
+//! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
 //! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
 use std::str;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -24,6 +30,24 @@ use crate::data::Data;
 use crate::token::{Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
+
+/// All members of this version.
+const KNOWN: &[&str] = &[
+    "v",
+    "ns",
+    "name",
+    "id",
+    "created",
+    "deadline",
+    "idle",
+    "persistent",
+    "login",
+    "label",
+    "digest",
+    "superseded",
+    "write",
+    "data",
+];
 
 /// About how many bytes a document takes beside its data.
 pub(super) const OVERHEAD: usize = 256;
@@ -96,6 +120,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
         member("superseded", format_args!("{}", serde_json::Value::from(superseded)));
     }
     member("write", format_args!("\"{:016x}\"", contents.write));
+    for (name, value) in contents.unknown.iter().flat_map(|unknown| unknown.members()) {
+        member(&name, format_args!("{value}"));
+    }
     member("data", format_args!("{data}"));
     text.push('}');
     text.into_bytes()
@@ -151,6 +178,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         digest: digest(&members.get::<String>("digest")?)?,
         superseded,
         write: write.map_err(|_| DecodeError::Member("write"))?,
+        unknown: members.unknown(),
         data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?,
     })
 }
@@ -168,9 +196,21 @@ impl Members {
         self.find(name)?.ok_or(DecodeError::Member(name))
     }
 
+    /// What a later version has added. Names in which JSON escapes something are none that this crate would give.
+    fn unknown(&self) -> Option<Arc<Data>> {
+        let unknown = self.0.members().filter(|(name, _)| !KNOWN.contains(&&**name));
+        let mut kept = Data::default();
+        unknown.filter(|(name, _)| is_plain(name)).for_each(|(name, value)| kept.set_member(&name, value));
+        (!kept.is_empty()).then(|| Arc::new(kept))
+    }
+
     fn text(&self, name: &'static str) -> Result<&str, DecodeError> {
         self.0.member(name).ok_or(DecodeError::Member(name))
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]
@@ -201,6 +241,7 @@ mod tests {
                 },
             ],
             write: u64::MAX,
+            unknown: None,
             data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
         }
     }
@@ -220,6 +261,18 @@ mod tests {
         }
         assert_eq!((again.write, again.data.as_str()), (contents.write, contents.data.as_str()));
         assert!(bytes.len() < again.data.as_str().len() + 2 * OVERHEAD);
+    }
+
+    #[test]
+    fn rel_19_what_a_later_version_has_added_is_kept() {
+        let bytes = write(&contents());
+        assert!(read(&bytes).unwrap().unknown.is_none(), "every member that is written is known");
+        let text = String::from_utf8(bytes).unwrap();
+        let later = text.replacen("\"write\"", "\"later\":{\"a\":[1]},\"b\\u0000\":1,\"write\"", 1);
+        let mut contents = read(later.as_bytes()).unwrap();
+        contents.write = 7;
+        let again = String::from_utf8(write(&contents)).unwrap();
+        assert!(again.contains(r#","later":{"a":[1]},"#) && !again.contains("u0000"), "{again}");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The input of a form that has to be filled in again.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Session;
 use super::places::{decode, encode};
@@ -32,16 +35,16 @@ const NAME: &str = "form";
 /// }
 ///
 /// async fn form(session: Session) -> Result<String, SessionError> {
-///     let email = session.old("email")?.unwrap_or_default(); // to be escaped
-///     Ok(format!("<input name=email value=\"{email}\">").replace('&', "&amp;"))
+///     let email = session.old("email")?.unwrap_or_default();
+///     Ok(format!("Your address so far: {email}\n")) // plain text: in HTML a template escapes it
 /// }
 /// ```
 impl Session {
     /// Keeps the input of a form for the page that shows it again. A [flash value](Self::flash): it goes away when that page
     /// has read any field of it.
     ///
-    /// Fields whose name contains `password` are left out. Leave out other secrets yourself, with
-    /// `#[serde(skip_serializing)]`.
+    /// Fields whose name contains `password` are left out, however deep they are nested. Leave out other secrets yourself,
+    /// with `#[serde(skip_serializing)]`.
     ///
     /// # Errors
     ///
@@ -53,11 +56,7 @@ impl Session {
                 "the input of a form has named fields; this has none, and was not kept",
             )
         })?;
-        let mut kept = Data::default();
-        for (name, value) in fields.members().filter(|(name, _)| !is_password(name)) {
-            kept.set_member(&name, value);
-        }
-        self.put_flash(FlashGroup::Input, NAME, kept.as_str())
+        self.put_flash(FlashGroup::Input, NAME, &without_passwords(fields.as_str()))
     }
 
     /// What the visitor had written into a field. `None` if nothing was kept. Text from a stranger, to be escaped.
@@ -78,6 +77,19 @@ impl Session {
             )),
         }
     }
+}
+
+fn without_passwords(value: &str) -> Cow<'_, str> {
+    if let Ok(fields) = Data::parse(value) {
+        let mut kept = Data::default();
+        for (name, value) in fields.members().filter(|(name, _)| !is_password(name)) {
+            kept.set_member(&name, &without_passwords(value));
+        }
+        return kept.as_str().to_owned().into();
+    }
+    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) else { return value.into() };
+    let items: Vec<_> = items.iter().map(|item| without_passwords(item.get())).collect();
+    format!("[{}]", items.join(",")).into()
 }
 
 fn is_password(name: &str) -> bool {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Session;
-use crate::data::{Data, OwnedPath, Path as _, RESERVED, Segments};
+use crate::data::{Data, OwnedPath, RESERVED, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::Change;
 use crate::policy::Limits;
@@ -50,14 +50,7 @@ impl Session {
     }
 
     pub(super) fn take_stored<T: DeserializeOwned>(&self, path: Segments<'_>) -> Result<Option<T>, SessionError> {
-        self.with_value(
-            path,
-            |old| old.map(decode).transpose(),
-            |state, value| {
-                state.remove(path, self.limits())?;
-                Ok(value)
-            },
-        )
+        self.with_value(path, |old| old.map(decode).transpose(), |state, _| state.remove(path, self.limits()).map(drop))
     }
 
     pub(super) fn change_value<T, F>(&self, path: Segments<'_>, update: F) -> Result<T, SessionError>
@@ -119,24 +112,32 @@ impl Session {
     ) -> Result<R, SessionError> {
         let owned = path.to_owned()?;
         let compute = Arc::new(compute);
-        self.with_value(path, &*compute, |state, (text, result)| {
+        let computed = self.with_value(path, &*compute, |state, (text, _)| {
             let compute = compute.clone();
             let again = move |old: Option<&str>| compute(old).map(|(text, _)| text);
-            state.change(Change::Update(owned.clone(), text, Arc::new(again)), self.limits())?;
-            Ok(result)
-        })
+            state.change(Change::Update(owned.clone(), std::mem::take(text), Arc::new(again)), self.limits())
+        });
+        computed.map(|(_, result)| result)
     }
 
-    /// The data as they are now, of which the fields of the object at a place are read, each for itself.
-    pub(super) fn read_fields(&self, place: &OwnedPath) -> Result<View, SessionError> {
+    /// The object at a place, of which the fields are read, each for itself: those that are there, and those that its
+    /// default has besides.
+    pub(super) fn read_fields<T>(&self, place: &OwnedPath) -> Result<T, SessionError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
         let view = self.unit().state().view();
+        let text = view.get(place.segments())?;
         if self.policy().refuses_conflicts() {
-            let object = view.get(place.segments())?.map(Data::parse_value).transpose()?.unwrap_or_default();
-            for name in object.keys() {
-                self.read(Some(place.join([&*name].segments())?.segments()))?;
+            let default = encode(&T::default()).unwrap_or_default();
+            for text in text.into_iter().chain([&*default]) {
+                match Data::parse(text) {
+                    Ok(object) => object.keys().try_for_each(|name| self.note_read(&place.member(&name)))?,
+                    Err(_) => self.note_read(place)?,
+                }
             }
         }
-        Ok(view)
+        text.map_or_else(|| Ok(T::default()), decode)
     }
 
     /// Tells the commit of a write that failed when nobody was there to be told.
@@ -150,6 +151,10 @@ impl Session {
         }
     }
 
+    fn note_read(&self, place: &OwnedPath) -> Result<(), SessionError> {
+        self.unit().state().note_read(Some(place.segments()), &self.unit().engine.terms)
+    }
+
     /// The data as they are now, to be looked into without the lock: decoding is the application's code.
     pub(super) fn read(&self, path: Option<Segments<'_>>) -> Result<View, SessionError> {
         let mut state = self.unit().state();
@@ -158,13 +163,13 @@ impl Session {
     }
 
     /// Computes something from a value without the lock, since the application's code may use the session itself, and applies
-    /// it if the value is still the same.
-    fn with_value<C, T>(
+    /// it if the value is still the same. What was computed is theirs as well, and is not dropped under the lock.
+    fn with_value<C>(
         &self,
         path: Segments<'_>,
         compute: impl Fn(Option<&str>) -> Result<C, SessionError>,
-        apply: impl Fn(&mut State, C) -> Result<T, SessionError>,
-    ) -> Result<T, SessionError> {
+        apply: impl Fn(&mut State, &mut C) -> Result<(), SessionError>,
+    ) -> Result<C, SessionError> {
         for _ in 0..TRIES {
             let view = {
                 let state = self.unit().state();
@@ -172,12 +177,14 @@ impl Session {
                 state.view()
             };
             let old = view.get(path)?;
-            let computed = compute(old)?;
+            let mut computed = compute(old)?;
             let mut state = self.unit().state();
             if state.is_still(path, old) {
                 // A view that is still held would make the change copy the data.
                 drop(view);
-                return apply(&mut state, computed);
+                let applied = apply(&mut state, &mut computed);
+                drop(state);
+                return applied.map(|()| computed);
             }
         }
         Err(SessionError::new(

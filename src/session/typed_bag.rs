@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
-use super::places::{decode, encode};
+use super::places::encode;
 use crate::data::{Data, OwnedPath, Path as _};
 use crate::error::SessionError;
-use crate::journal::{Change, Merge};
+use crate::journal::{Change, Merge, with_fields};
 
 /// The type of a part of the session, and the name under which it is stored.
 ///
@@ -35,7 +35,8 @@ pub trait BagContent: Serialize + DeserializeOwned + Default + 'static {
 ///
 /// Only the fields that were changed are written: of two requests that change different fields, both keep theirs. A
 /// field as a whole belongs to the later one. For what depends on the old value, such as a sum, use
-/// [`update`](Self::update), which loses nothing at all. Where the fields of two requests do not make a `T` together,
+/// [`update`](Self::update), which loses nothing at all. If somebody has taken the bag away meanwhile, what was in it stays
+/// away: the changed fields are written to a `T::default()`. Where the fields of two requests do not make a `T` together,
 /// as with variants of an enum, the later request's whole value stands.
 ///
 /// # Errors
@@ -93,8 +94,8 @@ impl<T: BagContent> Bag<T> {
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) if its name is not a path.
     pub fn of(session: &Session) -> Result<Self, SessionError> {
         let place = T::NAME.segments().to_owned()?;
-        let value = session.read_fields(&place)?.get(place.segments())?.map(decode).transpose()?;
-        Ok(Self { session: session.clone(), place, value: value.unwrap_or_default(), before: None })
+        let value = session.read_fields(&place)?;
+        Ok(Self { session: session.clone(), place, value, before: None })
     }
 
     /// Changes the value by a function, which is called again if another request stores the session first. As
@@ -142,7 +143,9 @@ impl<T: BagContent> Bag<T> {
         }
         fields.extend(gone.into_keys().map(|name| (name.into(), None)));
         let fits = |text: &str| serde_json::from_str::<T>(text).is_ok();
-        Change::Merge(self.place.clone(), Arc::new(Merge { fields, whole: after, fits }))
+        let of_default = encode(&T::default()).ok().and_then(|object| with_fields(&object, &fields));
+        let afresh = of_default.as_ref().map(Data::as_str).filter(|text| fits(text)).unwrap_or(&after).into();
+        Change::Merge(self.place.clone(), Arc::new(Merge { fields, whole: after, afresh, fits }))
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Work {
     write: Option<u64>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
     pub(super) token: Option<Token>,
+    /// What that token follows from, if it is one with grace. Made once as well: an earlier try may be what is stored.
+    nonce: Option<Nonce>,
     /// What the last step would leave behind.
     outcome: Option<Stored>,
     /// A step may have been taken although the store reported a failure.
@@ -88,7 +90,19 @@ impl Work {
         lifecycle: Lifecycle,
         touch: Option<Timestamp>,
     ) -> Self {
-        Self { base, data, journal, reads, lifecycle, touch, write: None, token: None, outcome: None, unsure: false }
+        Self {
+            base,
+            data,
+            journal,
+            reads,
+            lifecycle,
+            touch,
+            write: None,
+            token: None,
+            nonce: None,
+            outcome: None,
+            unsure: false,
+        }
     }
 
     pub(super) fn into_changes(self) -> (Journal, Lifecycle) {
@@ -165,7 +179,8 @@ impl Work {
     pub(crate) fn first_step(&mut self, write: u64, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         self.write = Some(write);
         let base = match &self.base {
-            Err(Absence::Latecomer) if self.lifecycle.rotate.is_none() => {
+            // Only another login may take the cookie of the one that has made it late.
+            Err(Absence::Latecomer) if self.lifecycle.rotate != Some(Rotation::AtOnce) => {
                 return Ok(Step::Drop(DropReason::SecretReplaced));
             }
             Err(_) => return self.create(terms, now),
@@ -287,6 +302,7 @@ impl Work {
             label: self.lifecycle.label.clone(),
             digest: terms.digester.digest(&token),
             superseded: Vec::new(),
+            unknown: None,
             write: self.write.unwrap_or_default(),
             data: self.data.as_deref().cloned().unwrap_or_default(),
         };
@@ -345,7 +361,11 @@ impl Work {
             (Rotation::AtOnce, Some(token)) => token.clone(),
             (Rotation::AtOnce, None) => base.token.with_new_secret()?,
             (Rotation::WithGrace(duration), _) => {
-                let (nonce, in_grace) = (Nonce::generate()?, now.saturating_add(duration));
+                let nonce = match self.nonce {
+                    Some(nonce) => nonce,
+                    None => *self.nonce.insert(Nonce::generate()?),
+                };
+                let in_grace = now.saturating_add(duration);
                 until = until.max(in_grace);
                 grace = Some(Grace { nonce, until: in_grace });
                 base.token.derived(&nonce)

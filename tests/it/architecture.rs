@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["manager"],
     &["http"],
     &["extract", "templates", "config"],
-    &["testing"],
+    &["testing", "guide"],
 ];
 
 /// Other crates that only the floors of HTTP may name.

@@ -1,5 +1,8 @@
 //! Mistakes that were made once. Each test tells the story of one.
 
+mod bags;
+mod users;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -271,4 +274,60 @@ async fn those_who_meet_at_one_session_take_turns() {
     assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(REQUESTS));
     let saves = store.calls().save;
     assert!(saves <= 3 * REQUESTS, "{saves} saves for {REQUESTS} requests");
+}
+
+/// Reports the failure of a first save that is still under way, and lets it land just before the next one.
+#[derive(Debug, Default)]
+struct LandsLate(MemoryStore, std::sync::Mutex<Option<(cloakroom::store::Record, Version)>>);
+
+#[async_trait]
+impl SessionStore for LandsLate {
+    async fn create(&self, record: &cloakroom::store::Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        self.0.create(record, now).await
+    }
+
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<cloakroom::store::Record>, StoreError> {
+        self.0.load(id, now).await
+    }
+
+    async fn save(
+        &self,
+        record: &cloakroom::store::Record,
+        expected: Version,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        let under_way = self.1.lock().unwrap().take();
+        let Some((late, its_expected)) = under_way else {
+            *self.1.lock().unwrap() = Some((record.clone(), expected));
+            return Err(StoreError::timed_out(Duration::from_secs(1)));
+        };
+        let _ = self.0.save(&late, its_expected, now).await?;
+        self.0.save(record, expected, now).await
+    }
+
+    async fn touch(
+        &self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<SaveOutcome, StoreError> {
+        self.0.touch(id, expected, expires_at, now).await
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        self.0.delete(id).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.0.delete_expired(now, limit).await
+    }
+
+    fn user_index(&self) -> Option<&dyn UserIndex> {
+        None
+    }
+
+    fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
 }

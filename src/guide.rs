@@ -1,0 +1,59 @@
+//! The guide: a chapter for each topic, with examples that run.
+//!
+//! 1. [Start](start): from nothing to a login
+//! 2. [Data](data): values, lists, counters, bags
+//! 3. [Flash](flash): values for the next page
+//! 4. [Life](life): login, timeouts, consent
+//! 5. [Users](devices): recent logins, devices, how many at once
+//! 6. [Several](several): named sessions, namespaces
+//! 7. [Transports](transports): cookies and headers
+//! 8. [Without HTTP](without_http)
+//! 9. [Live](live): WebSockets, server-sent events, tasks
+//! 10. [Templates](templates)
+//! 11. [Configuration](configuration): files, environment, codecs
+//! 12. [Stores](stores): where sessions are kept
+//! 13. [Failures](failures): what happens if
+//! 14. [Testing](testing) your application
+//!
+//! [Features](features) says what there is, where it comes from, and which test proves it.
+
+// Its links and examples need what they speak of.
+#![cfg(all(
+    feature = "axum",
+    feature = "compression",
+    feature = "config",
+    feature = "file",
+    feature = "memcached",
+    feature = "message-pack",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "testing",
+    feature = "tower-sessions"
+))]
+
+macro_rules! chapters {
+    ($($chapter:ident),* $(,)?) => {$(
+        #[doc = include_str!(concat!("../docs/guide/", stringify!($chapter), ".md"))]
+        pub mod $chapter {}
+    )*};
+}
+
+chapters! {
+    start,
+    data,
+    flash,
+    life,
+    devices,
+    several,
+    transports,
+    without_http,
+    live,
+    templates,
+    configuration,
+    stores,
+    failures,
+    testing,
+    features,
+}

@@ -1,0 +1,79 @@
+//! What the client has to be told.
+
+use std::time::Duration;
+
+use super::{Absence, Present, State};
+use crate::clock::Timestamp;
+use crate::policy::COOKIE_LIFETIME_MAX;
+use crate::token::Token;
+
+/// What a commit does to the token that the client holds.
+#[derive(Clone, Debug)]
+pub enum TokenChange {
+    /// The client keeps what it has, or still has nothing.
+    Keep,
+    /// The client gets this token, and forgets any other.
+    Issue(IssuedToken),
+    /// The client has this token already and should keep it for longer.
+    Refresh(IssuedToken),
+    /// The client should forget what it showed.
+    Remove,
+}
+
+/// A token on its way to the client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// What the client is to show from now on.
+    pub token: Token,
+    /// How long the client should keep it. `None`: as long as its own session lasts, as with a browser that is closed.
+    pub lifetime: Option<Duration>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// It has something to forget when the session ends.
+    HasToken,
+    /// It has nothing to forget, or keeps it.
+    HasNone,
+    /// No answer is to come that could bring it a token.
+    OutOfReach,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PendingChange {
+    Keep,
+    Refresh,
+    Issue,
+    Remove,
+}
+
+impl State {
+    /// What the client has to be told once the request ends.
+    pub(crate) fn token_change(&self, now: Timestamp) -> TokenChange {
+        match (self.stored_token_change(now), &self.origin) {
+            (TokenChange::Keep, Err(Absence::Unknown)) => TokenChange::Remove,
+            (change, _) => change,
+        }
+    }
+
+    /// What earlier commits have stored that the client has to know, even if a later one has failed. What it showed in vain is
+    /// not among that: with a store that fails, nobody can tell.
+    pub(crate) fn stored_token_change(&self, now: Timestamp) -> TokenChange {
+        let issued = |present: &Present| IssuedToken {
+            token: present.token.clone(),
+            lifetime: present
+                .contents
+                .persistent
+                .then(|| present.expires_at.saturating_since(now).min(COOKIE_LIFETIME_MAX)),
+        };
+        match (self.token_change, &self.origin) {
+            (PendingChange::Remove, _) => TokenChange::Remove,
+            _ if self.has_to_confirm() => TokenChange::Keep,
+            (PendingChange::Issue, Ok(present)) => TokenChange::Issue(issued(present)),
+            (PendingChange::Refresh, Ok(present)) => TokenChange::Refresh(issued(present)),
+            _ => TokenChange::Keep,
+        }
+    }
+}

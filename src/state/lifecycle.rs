@@ -1,0 +1,106 @@
+//! What a request does to the life of its session, as opposed to its data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Client, SessionStatus, State};
+use crate::error::{ErrorKind, SessionError};
+
+/// How a session gets a new secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rotation {
+    /// The old one goes on being good for this long.
+    WithGrace(Duration),
+    /// The old one is dead.
+    AtOnce,
+}
+
+/// Changes of the session's life, as opposed to its data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lifecycle {
+    pub(crate) destroy: bool,
+    pub(crate) rotate: Option<Rotation>,
+    pub(crate) login: Option<Arc<str>>,
+    /// The user has shown again who they are.
+    pub(crate) reauthenticated: bool,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) remember: Option<Duration>,
+    /// The visitor has agreed to be given a session.
+    pub(crate) consent: bool,
+}
+
+impl Lifecycle {
+    /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
+    pub(crate) fn is_empty(&self) -> bool {
+        // Who shows again who they are gets a new secret.
+        !self.destroy
+            && self.rotate.is_none()
+            && self.login.is_none()
+            && self.remember.is_none()
+            && self.label.is_none()
+    }
+
+    pub(super) fn and_then(self, later: Self) -> Self {
+        Self {
+            destroy: self.destroy || later.destroy,
+            rotate: self.rotate.max(later.rotate),
+            login: later.login.or(self.login),
+            reauthenticated: self.reauthenticated || later.reauthenticated,
+            label: later.label.or(self.label),
+            remember: later.remember.or(self.remember),
+            consent: self.consent || later.consent,
+        }
+    }
+}
+
+impl State {
+    /// Whether what is changed can reach the client.
+    pub(super) fn check_answerable(&self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if self.client == Client::OutOfReach {
+            return Err(SessionError::new(
+                ErrorKind::Committed,
+                "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
+                 regenerate and remember sessions in requests",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
+        Ok(())
+    }
+
+    pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        self.lifecycle.remember = Some(duration);
+        Ok(())
+    }
+
+    pub(crate) fn consent(&mut self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.lifecycle.consent = true;
+        Ok(())
+    }
+
+    /// Whether the visitor has agreed to have a session: there is one, or there will be.
+    pub(crate) fn has_consent(&self) -> bool {
+        self.present().is_some() || self.lifecycle.consent
+    }
+
+    pub(crate) fn destroy(&mut self, keeps_cookie: bool) -> Result<(), SessionError> {
+        if self.closed.is_some() {
+            return self.check_writable();
+        }
+        if keeps_cookie {
+            self.client = Client::HasNone;
+        }
+        self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
+        self.status = SessionStatus::Destroyed;
+        self.failure = None;
+        self.drop_data_changes();
+        Ok(())
+    }
+}
