@@ -428,3 +428,32 @@ async fn after_a_logout_nothing_is_shown() {
         .await;
     assert_eq!(visitor.sees().await, None);
 }
+
+#[tokio::test]
+async fn a_new_value_of_a_name_takes_the_place_of_the_old_one_and_waits_for_the_next_request() {
+    let mut visitor = Visitor::new();
+    visitor.request(|session| session.flash("note", "old")).await;
+    visitor
+        .request(|session| {
+            session.flash("note", "new")?;
+            assert!(!session.contains("note")?);
+            assert_eq!(session.get::<String>("note")?, None);
+            Ok(())
+        })
+        .await;
+    assert_eq!(visitor.sees().await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn what_is_shown_now_can_be_taken_away() {
+    let mut visitor = Visitor::new();
+    visitor
+        .request(|session| {
+            session.flash_now("note", 1)?;
+            assert_eq!((session.take("note")?, session.contains("note")?), (Some(1), false));
+            session.flash_now("note", 2)?;
+            assert!(session.remove("note")? && !session.contains("note")?);
+            Ok(())
+        })
+        .await;
+}

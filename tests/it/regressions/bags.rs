@@ -1,5 +1,7 @@
 //! Mistakes of bags and of other things that write late.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use axum::Router;
