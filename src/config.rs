@@ -42,6 +42,7 @@ const KEYS: &[&str] = &[
     "policy.best_effort",
     "policy.flash_lifetime",
     "policy.on_consent",
+    "policy.max_sessions",
     "limits.data_bytes",
     "limits.depth",
     "limits.operation_timeout",
@@ -80,6 +81,7 @@ const SEALING_KEYS: &str = "sealing.keys";
 /// | `policy.flash_lifetime` | `until-read`, `next-request` | `until-read` |
 /// | `policy.persistent`, `.best_effort`, `.on_consent` | `true` or `false`: see [`SessionPolicy`](crate::SessionPolicy) | `false` |
 /// | `policy.conflicts` | `last-write-wins`, `refuse` | `last-write-wins` |
+/// | `policy.max_sessions` | a number, and `end-oldest` or `refuse-newest`: `"3, end-oldest"` | any number |
 /// | `limits.data_bytes` | a size | 64 KiB |
 /// | `limits.depth` | a number | 32 |
 /// | `limits.operation_timeout`, `.commit_timeout` | durations | 5 and 15 seconds |

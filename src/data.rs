@@ -190,6 +190,15 @@ impl Data {
         }
     }
 
+    /// Takes away all members of the top level but these.
+    pub(crate) fn keep(&mut self, names: &[Box<str>]) {
+        let gone: Vec<String> =
+            self.keys().filter(|key| !names.iter().any(|name| **name == **key)).map(Into::into).collect();
+        for name in gone {
+            self.remove_member(&name);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -4,7 +4,9 @@ mod backoff;
 mod deadline;
 mod endings;
 mod key_types;
+mod of_user;
 mod run_to_end;
+mod seats;
 mod turns;
 mod watch;
 
@@ -19,6 +21,7 @@ use crate::journal::Journal;
 use crate::record::{DecodeError, Record};
 use crate::state::{
     Absence, Mode, Next, Present, Rebased, Recognition, State, Step, Stored, Terms, TokenChange, Work, ended,
+    newer_format,
 };
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
@@ -27,6 +30,7 @@ use backoff::Backoff;
 pub(crate) use backoff::jitter;
 pub(crate) use endings::Endings;
 pub(crate) use key_types::KeyTypes;
+pub(crate) use of_user::Found;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
 pub(crate) use turns::Turns;
 pub(crate) use watch::Watch;
@@ -234,6 +238,10 @@ impl Unit {
 
     async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
+        let seat = match engine.take_seat(&mut work).await {
+            Ok(seat) => seat,
+            Err(error) => return Err(self.fail(work, error)),
+        };
         let limit = engine.terms.limits.max_commit_time();
         let in_time = deadline::within(limit, engine.store_changes(&mut work, mode)).await;
         let result = in_time.unwrap_or_else(|| {
@@ -244,8 +252,11 @@ impl Unit {
                  or the store was slow; whether anything of this request was kept is unknown: look, and try again",
             ))
         });
+        if let Some(seat) = seat.filter(|_| !work.is_unsure()) {
+            engine.leave_seat(&seat).await;
+        }
         match result {
-            Ok(stored) => self.finish(stored, &work, mode),
+            Ok(stored) => self.finish(engine.end_surplus(stored, &work).await, &work, mode),
             // A request that only reads does not fail because its session could not be kept alive for longer.
             Err(_) if work.is_touch() => Ok(self.token_change()),
             Err(error) => {
@@ -254,11 +265,18 @@ impl Unit {
                     engine.events.lost(work.id(), &error);
                     return Ok(self.token_change());
                 }
-                engine.events.commit_failed(work.id(), &error);
-                self.state().restore(work);
-                Err(error)
+                Err(self.fail(work, error))
             }
         }
+    }
+
+    fn fail(&self, work: Work, error: SessionError) -> SessionError {
+        self.engine.events.commit_failed(work.id(), &error);
+        match error.kind() {
+            ErrorKind::TooManySessions => self.state().refuse(),
+            _ => self.state().restore(work),
+        }
+        error
     }
 
     fn finish(&self, stored: Stored, work: &Work, mode: Mode) -> Result<TokenChange, SessionError> {
@@ -369,11 +387,7 @@ impl Engine {
         match &recognition {
             Recognition::WrongRecord => self.events.emit(&SessionEvent::WrongRecord { id: token.id() }),
             Recognition::Unreadable(DecodeError::Newer) => {
-                return Err(SessionError::new(
-                    ErrorKind::NewerFormat,
-                    "the session was written by a newer version of this crate and is left as it is; \
-                     finish the deployment, or go back with all processes",
-                ));
+                return Err(newer_format());
             }
             Recognition::Unreadable(error) => {
                 self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });

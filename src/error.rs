@@ -58,6 +58,13 @@ pub enum ErrorKind {
     KeyType,
     /// A user's name is empty, too long, or has a NUL in it. Nobody was logged in.
     InvalidUser,
+    /// Nobody is logged in, and somebody has to be.
+    NotLoggedIn,
+    /// The user is logged in, and has to show again who they are: the last time is too long ago.
+    LoginTooOld,
+    /// The user has as many sessions as the policy allows
+    /// ([`WhenFull::RefuseNewest`](crate::WhenFull::RefuseNewest)). Nobody was logged in, and the session is as it was stored.
+    TooManySessions,
     /// The session was written after its request had been answered, or was to get a new cookie with no answer to come.
     Committed,
     /// The session was written after `destroy` in the same request.
@@ -345,6 +352,12 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The option has to find the sessions of a user, and the store cannot
+    /// ([`SessionStore::user_index`](crate::SessionStore::user_index)).
+    NeedsUserIndex {
+        /// The option.
+        option: &'static str,
+    },
     /// A table's name is none that a store would put into a statement.
     TableName {
         /// The name as given.
@@ -399,6 +412,10 @@ impl fmt::Display for ConfigError {
             Self::StoreUrl { problem } => write!(f, "the URL of the session store: {problem}"),
             #[cfg(feature = "config")]
             Self::Setting { name, problem } => write!(f, "{name}: {problem}"),
+            Self::NeedsUserIndex { option } => write!(
+                f,
+                "{option} has to find all sessions of a user, and the store cannot: choose one with a user index, or leave the option out"
+            ),
             Self::TableName { name } => write!(
                 f,
                 "{name:?} cannot be a table's name: use letters, digits and underscores, at most 48 of them and no digit first, with the schema and a dot before it if need be"

@@ -36,6 +36,13 @@ pub enum SessionEvent {
         /// The session that was asked for.
         id: SessionId,
     },
+    /// A session was ended from outside: revoked, or one more than the policy allows its user
+    /// ([`SessionPolicy::max_sessions`](crate::SessionPolicy::max_sessions)).
+    #[non_exhaustive]
+    Revoked {
+        /// The session.
+        id: SessionId,
+    },
     /// The changes of a request were dropped, because its session had ended in the meantime or its secret had been replaced.
     #[non_exhaustive]
     Dropped {
@@ -162,7 +169,10 @@ fn trace(event: &SessionEvent) {
         | SessionEvent::Lost { .. }
         | SessionEvent::CommitFailed { .. }
         | SessionEvent::Abandoned => tracing::warn!(?event, "session"),
-        SessionEvent::Dropped { .. } | SessionEvent::Retried { .. } | SessionEvent::Swept { .. } => {
+        SessionEvent::Revoked { .. }
+        | SessionEvent::Dropped { .. }
+        | SessionEvent::Retried { .. }
+        | SessionEvent::Swept { .. } => {
             tracing::debug!(?event, "session");
         }
     }

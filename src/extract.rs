@@ -1,6 +1,7 @@
 //! axum: sessions as handler arguments, errors as answers.
 
 mod named;
+mod user;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use crate::session::{Bag, BagContent, ReadOnlySession, Session};
 use crate::state::SessionStatus;
 
 pub use named::Named;
+pub use user::User;
 
 /// Loads the session. A visitor without one gets an empty session, which is stored if something is written to it.
 impl<S: Send + Sync> FromRequestParts<S> for Session {

@@ -4,16 +4,17 @@
 //! 2. [Data](data): values, lists, counters, bags
 //! 3. [Flash](flash): values for the next page
 //! 4. [Life](life): login, timeouts, consent
-//! 5. [Several](several): named sessions, namespaces
-//! 6. [Transports](transports): cookies and headers
-//! 7. [Without HTTP](without_http)
-//! 8. [Live](live): WebSockets, server-sent events, tasks
-//! 9. [Templates](templates)
-//! 10. [Configuration](configuration): files, environment, codecs
-//! 11. [Stores](stores): where sessions are kept
-//! 12. [Sealed records](sealed): stores that cannot read, keys and how they are changed
-//! 13. [Failures](failures): what happens if
-//! 14. [Testing](testing) your application
+//! 5. [Users](devices): recent logins, devices, how many at once
+//! 6. [Several](several): named sessions, namespaces
+//! 7. [Transports](transports): cookies and headers
+//! 8. [Without HTTP](without_http)
+//! 9. [Live](live): WebSockets, server-sent events, tasks
+//! 10. [Templates](templates)
+//! 11. [Configuration](configuration): files, environment, codecs
+//! 12. [Stores](stores): where sessions are kept
+//! 13. [Sealed records](sealed): stores that cannot read, keys and how they are changed
+//! 14. [Failures](failures): what happens if
+//! 15. [Testing](testing) your application
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -46,6 +47,7 @@ chapters! {
     data,
     flash,
     life,
+    devices,
     several,
     transports,
     without_http,

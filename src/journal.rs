@@ -20,6 +20,8 @@ pub(crate) enum Change {
     /// Only if this text still stands there.
     RemoveExact(OwnedPath, Box<str>),
     Clear,
+    /// All but these members of the top level go.
+    Keep(Box<[Box<str>]>),
     /// The result, and how to get it again from another value.
     Update(OwnedPath, Box<str>, Arc<Update>),
     Merge(OwnedPath, Arc<Merge>),
@@ -87,6 +89,10 @@ impl Change {
                 data.clear();
                 Ok(())
             }
+            Self::Keep(names) => {
+                data.keep(names);
+                Ok(())
+            }
         }
     }
 
@@ -113,6 +119,7 @@ impl Change {
             | Self::RemoveExact(path, _)
             | Self::Update(path, ..) => path.overlaps(place),
             Self::Merge(path, merge) => merge.fields.iter().any(|(name, _)| path.has_on_the_way(name, place)),
+            Self::Keep(names) => !place.is_within_one_of(names),
             Self::Clear => true,
         }
     }
@@ -132,6 +139,7 @@ impl fmt::Debug for Change {
             Self::Remove(path) => f.debug_tuple("Remove").field(path).finish(),
             Self::RemoveExact(path, _) => f.debug_tuple("RemoveExact").field(path).finish(),
             Self::Clear => f.write_str("Clear"),
+            Self::Keep(names) => f.debug_tuple("Keep").field(names).finish(),
             Self::Update(path, ..) => f.debug_tuple("Update").field(path).finish(),
             Self::Merge(path, _) => f.debug_tuple("Merge").field(path).finish(),
         }
@@ -222,6 +230,15 @@ mod tests {
         let mut data = Data::parse(r#"{"c":3}"#).unwrap();
         journal.replay(&mut data, &Limits::default()).unwrap();
         assert_eq!(data.as_str(), r#"{"b":2}"#);
+    }
+
+    #[test]
+    fn what_others_have_put_into_a_member_that_is_kept_is_kept() {
+        let mut journal = Journal::default();
+        journal.push(Change::Keep([Box::from("cart")].into()));
+        let mut theirs = Data::parse(r#"{"a":1,"cart":{"tea":2},"cart2":3}"#).unwrap();
+        journal.replay(&mut theirs, &Limits::default()).unwrap();
+        assert_eq!(theirs.as_str(), r#"{"cart":{"tea":2}}"#);
     }
 
     #[test]

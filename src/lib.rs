@@ -46,15 +46,15 @@ pub use data::Path;
 pub use error::{ConfigError, ErrorKind, SessionError};
 pub use event::{DropReason, SessionEvent};
 #[cfg(feature = "axum")]
-pub use extract::Named;
+pub use extract::{Named, User};
 pub use http::{
     CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionHeader,
     SessionLayer, SessionName, SessionService, StatelessLayer, StatelessService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
-pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};
+pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};
 pub use session::{
-    Bag, BagContent, DetachedSession, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
+    Bag, BagContent, DetachedSession, Device, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
 };
 pub use state::{IssuedToken, SessionStatus, TokenChange};
 #[cfg(feature = "file")]

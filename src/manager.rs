@@ -1,5 +1,6 @@
 //! [`SessionManager`]: sessions with and without HTTP.
 
+mod devices;
 mod sweeper;
 
 use std::sync::Arc;
@@ -80,9 +81,13 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// If the policy contradicts itself, such as an idle timeout that is longer than the absolute one.
+    /// If the policy contradicts itself, such as an idle timeout that is longer than the absolute one, or asks for what the
+    /// store cannot do.
     pub fn policy(mut self, policy: SessionPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
+        if policy.most_sessions().is_some() && self.engine.store.user_index().is_none() {
+            return Err(ConfigError::NeedsUserIndex { option: "SessionPolicy::max_sessions" });
+        }
         self.options().terms.policy = policy;
         Ok(self)
     }

@@ -1,7 +1,8 @@
 //! How long sessions live ([`SessionPolicy`]) and how large they may grow ([`Limits`]).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::clock::Timestamp;
 use crate::error::ConfigError;
 
 /// Browsers keep no cookie for longer: RFC 6265bis section 5.5.
@@ -47,6 +48,8 @@ pub struct SessionPolicy {
     best_effort: bool,
     flash_lifetime: FlashLifetime,
     on_consent: bool,
+    max_sessions: Option<(usize, WhenFull)>,
+    not_before: Option<SystemTime>,
 }
 
 /// When a flash value goes away.
@@ -72,6 +75,18 @@ pub enum Conflicts {
     /// The request fails with [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), answered as 409, and keeps nothing.
     /// Only keys that the request has read *and* then written count.
     Refuse,
+}
+
+/// What becomes of a login if the user has as many sessions as they may have already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It stands, and the session that has gone longest without a login ends.
+    EndOldest,
+    /// It fails with [`ErrorKind::TooManySessions`](crate::ErrorKind::TooManySessions), answered as 409. Nothing that the
+    /// request has changed is kept; the session is as it was before. A login costs five calls to the store
+    /// more.
+    RefuseNewest,
 }
 
 impl Default for SessionPolicy {
@@ -106,6 +121,8 @@ impl SessionPolicy {
             best_effort: false,
             flash_lifetime: FlashLifetime::UntilRead,
             on_consent: false,
+            max_sessions: None,
+            not_before: None,
         }
     }
 
@@ -169,6 +186,45 @@ impl SessionPolicy {
         self
     }
 
+    /// How many sessions a user may have at a time (ASVS 7.1.2): at least 1. Any number if not given. Counted are those of
+    /// one namespace and one [name](crate::SessionManager::name), at each login. Needs a store with a user index.
+    ///
+    /// However many log in at the same instant, in however many processes, no more than this are left when the last of their
+    /// requests is answered. Which login is the older one is told by the clocks of the servers. A request that cannot ask the
+    /// store after its login is stored leaves one too many to the next login.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, SessionLayer, SessionPolicy, WhenFull};
+    ///
+    /// # fn main() -> Result<(), cloakroom::ConfigError> {
+    /// let policy = SessionPolicy::aal2().max_sessions(3, WhenFull::EndOldest);
+    /// let layer = SessionLayer::new(MemoryStore::new()).policy(policy)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn max_sessions(mut self, sessions: usize, when_full: WhenFull) -> Self {
+        self.max_sessions = Some((sessions, when_full));
+        self
+    }
+
+    /// Sessions from before this time are over, all of them, on any store: to begin anew after an incident (ASVS 7.4.5).
+    ///
+    /// They open nothing from the moment on when a process runs with this policy; all processes have to. Their records go
+    /// when they expire. Takes no call to the store.
+    pub const fn not_before(mut self, time: SystemTime) -> Self {
+        self.not_before = Some(time);
+        self
+    }
+
+    pub(crate) const fn most_sessions(&self) -> Option<(usize, WhenFull)> {
+        self.max_sessions
+    }
+
+    /// Whether a session of this age may still be used.
+    pub(crate) fn admits(&self, created_at: Timestamp) -> bool {
+        self.not_before.is_none_or(|first| created_at >= first.into())
+    }
+
     pub(crate) const fn flash_is_for_next_request_only(&self) -> bool {
         matches!(self.flash_lifetime, FlashLifetime::NextRequest)
     }
@@ -225,6 +281,9 @@ impl SessionPolicy {
         }
         if self.persistent && self.idle > COOKIE_LIFETIME_MAX {
             return Err(ConfigError::CookieLifetime { lifetime: self.idle });
+        }
+        if matches!(self.max_sessions, Some((0, _))) {
+            return Err(ConfigError::Limit { option: "SessionPolicy::max_sessions", range: "at least 1" });
         }
         Ok(())
     }
@@ -350,6 +409,7 @@ mod tests {
             ("absolute is zero", base().absolute(Duration::ZERO)),
             ("idle beyond absolute", base().idle(days(2))),
             ("touch beyond idle", base().touch_after(hours(1))),
+            ("no session at all", base().max_sessions(0, WhenFull::EndOldest)),
             ("SC-07: cookie beyond 400 days", base().persistent(true).idle(days(401)).absolute(days(500))),
         ];
         for (name, policy) in refused {

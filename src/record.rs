@@ -163,6 +163,10 @@ pub(crate) struct Contents {
     pub(crate) idle: Option<Duration>,
     /// Whether the browser keeps the cookie when it is closed.
     pub(crate) persistent: bool,
+    /// When the user has shown last who they are. `None` while nobody is logged in.
+    pub(crate) logged_in_at: Option<Timestamp>,
+    /// What the application calls the client in a list of devices.
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) digest: TokenDigest,
     /// The secrets that were good before, and until when their holders count as latecomers. The newest comes first.
     pub(crate) superseded: Vec<Superseded>,
@@ -189,7 +193,7 @@ pub(crate) struct Grace {
 }
 
 impl fmt::Debug for Contents {
-    /// Leaves out the data: they are the application's secrets.
+    /// Leaves out the data and the label: they are the application's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contents")
             .field("namespace", &self.namespace)
@@ -199,6 +203,7 @@ impl fmt::Debug for Contents {
             .field("deadline", &self.deadline)
             .field("idle", &self.idle)
             .field("persistent", &self.persistent)
+            .field("logged_in_at", &self.logged_in_at)
             .finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ mod values;
 
 mod bag;
 mod detached;
+mod device;
 mod expiry;
 mod flash;
 mod form;
@@ -29,6 +30,7 @@ use crate::token::SessionId;
 
 pub use bag::SessionBag;
 pub use detached::DetachedSession;
+pub use device::Device;
 pub use info::SessionInfo;
 pub use key::Key;
 pub use message::{Level, Message};

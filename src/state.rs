@@ -7,6 +7,7 @@ mod flash;
 mod lifecycle;
 mod reads;
 mod recognition;
+mod user;
 mod work;
 
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
 pub(crate) use lifecycle::{Lifecycle, Rotation};
 use reads::Reads;
-pub(crate) use recognition::{Absence, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, Identity, Present, Recognition, Terms};
+pub(crate) use user::not_logged_in;
 pub(crate) use work::{Rebased, Step, Stored, Work};
 
 /// Where a session stands.
@@ -445,6 +447,13 @@ impl State {
         self.lifecycle = lifecycle.and_then(std::mem::take(&mut self.lifecycle));
     }
 
+    /// The login that a commit was about is not allowed. It goes with all that was changed, since that was meant for a user who
+    /// is not there.
+    pub(crate) fn refuse(&mut self) {
+        self.lifecycle = Lifecycle::default();
+        self.drop_data_changes();
+    }
+
     /// The changes that are not stored yet, to be done again on newer data, and the revision for which that holds.
     pub(crate) fn pending(&self) -> (Journal, u64) {
         (self.journal.clone(), self.revision)
@@ -486,6 +495,15 @@ pub(crate) fn ended() -> SessionError {
         ErrorKind::Ended,
         "the session ended while this request was at work: it was logged out elsewhere, has expired, \
          or its secret was replaced; nothing more of this request is kept",
+    )
+}
+
+/// A record that this version cannot read is somebody's session, for whoever has to know.
+pub(crate) fn newer_format() -> SessionError {
+    SessionError::new(
+        ErrorKind::NewerFormat,
+        "the session was written by a newer version of this crate and is left as it is; \
+         finish the deployment, or go back with all processes",
     )
 }
 

@@ -8,7 +8,7 @@ use crate::codec::{Codec, JsonCodec};
 use crate::codec::{KeyRing, SealedCodec};
 use crate::error::ConfigError;
 use crate::http::{CookiePrefix, SameSite, SessionCookie, SessionHeader, Transport};
-use crate::policy::{Conflicts, FlashLifetime, Limits, SessionPolicy};
+use crate::policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};
 use crate::store::StoreUrl;
 
 impl SessionConfig {
@@ -158,6 +158,10 @@ impl SessionConfig {
         if let Some(wait) = self.flag("policy.on_consent")? {
             policy = policy.on_consent(wait);
         }
+        let complaint = r#"is not a number of sessions; write it as "3, end-oldest" or "3, refuse-newest""#;
+        if let Some((sessions, when_full)) = self.parsed("policy.max_sessions", max_sessions, complaint)? {
+            policy = policy.max_sessions(sessions, when_full);
+        }
         Ok(policy)
     }
 
@@ -209,6 +213,16 @@ impl SessionConfig {
         let Some(text) = self.text(key) else { return Ok(None) };
         parse(text).map(Some).ok_or_else(|| wrong(key, format!("{text:?} {complaint}")))
     }
+}
+
+fn max_sessions(text: &str) -> Option<(usize, WhenFull)> {
+    let (sessions, when_full) = text.split_once(',')?;
+    let when_full = match when_full.trim() {
+        "end-oldest" => WhenFull::EndOldest,
+        "refuse-newest" => WhenFull::RefuseNewest,
+        _ => return None,
+    };
+    Some((sessions.trim().parse().ok()?, when_full))
 }
 
 fn wrong(key: &str, problem: String) -> ConfigError {

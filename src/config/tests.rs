@@ -39,6 +39,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("policy.best_effort", "true"),
     ("policy.flash_lifetime", "next-request"),
     ("policy.on_consent", "true"),
+    ("policy.max_sessions", "7, refuse-newest"),
     ("limits.data_bytes", "7 KiB"),
     ("limits.depth", "7"),
     ("limits.operation_timeout", "7s"),

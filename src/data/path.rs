@@ -155,6 +155,11 @@ impl OwnedPath {
         self.0.iter().zip(&other.0).all(|(ours, theirs)| ours == theirs)
     }
 
+    /// Whether it is, or lies within, one of these members of the top level.
+    pub(crate) fn is_within_one_of(&self, members: &[Box<str>]) -> bool {
+        self.0.first().is_some_and(|first| members.contains(first))
+    }
+
     /// Whether a field of the object at this place leads to another place, or lies within it.
     pub(crate) fn has_on_the_way(&self, field: &str, place: &Self) -> bool {
         self.overlaps(place) && place.0.get(self.0.len()).is_none_or(|segment| **segment == *field)

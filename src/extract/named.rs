@@ -5,7 +5,7 @@ use std::ops::Deref;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
-use super::{existing, load};
+use super::{User, existing, load};
 use crate::error::SessionError;
 use crate::http::{LazySession, SessionName};
 use crate::session::{ReadOnlySession, Session};
@@ -18,6 +18,7 @@ use crate::session::{ReadOnlySession, Session};
 /// | `Option<Named<Admin>>` | the same if there is one already |
 /// | `Named<Admin, LazySession>` | nothing is loaded until it is asked to |
 /// | `Named<Admin, ReadOnlySession>` | for reading |
+/// | `Named<Admin, User>` | who is logged in there: see [`User`] |
 ///
 /// Where the layer is missing the request is answered 500, and the error names the session.
 ///
@@ -105,5 +106,14 @@ impl<S: Send + Sync, N: SessionName> FromRequestParts<S> for Named<N, ReadOnlySe
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
         load(parts, N::NAME).await.map(|session| Self::new(session.into()))
+    }
+}
+
+/// Loads the session, and demands a login.
+impl<S: Send + Sync, N: SessionName, const WITHIN_SECONDS: u64> FromRequestParts<S> for Named<N, User<WITHIN_SECONDS>> {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        User::of(&load(parts, N::NAME).await?).map(Self::new)
     }
 }

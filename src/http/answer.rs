@@ -50,14 +50,19 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
 }
 
 impl SessionError {
-    /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, or if the session has ended or
-    /// was never stored, 413 for data that are too large, 400 for a user who can be none, else 500.
+    /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, if the session has ended or
+    /// was never stored, or if the user has too many, 401 if nobody is logged in, 403 if the login is too old, 413 for data
+    /// that are too large, 400 for a user who can be none, else 500.
     pub fn status(&self) -> StatusCode {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Contended | ErrorKind::NewerFormat => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            ErrorKind::Conflict | ErrorKind::Ended | ErrorKind::NotStored => StatusCode::CONFLICT,
+            ErrorKind::Conflict | ErrorKind::Ended | ErrorKind::NotStored | ErrorKind::TooManySessions => {
+                StatusCode::CONFLICT
+            }
+            ErrorKind::NotLoggedIn => StatusCode::UNAUTHORIZED,
+            ErrorKind::LoginTooOld => StatusCode::FORBIDDEN,
             ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::InvalidUser => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -67,6 +72,11 @@ impl SessionError {
     /// The text to answer with. It is for strangers, and says nothing about the inside; the log gets the whole error.
     pub fn body_text(&self) -> &'static str {
         match self.status() {
+            _ if self.kind() == ErrorKind::TooManySessions => {
+                "You are logged in as often as is allowed. Please log out somewhere else first.\n"
+            }
+            StatusCode::UNAUTHORIZED => "Please log in.\n",
+            StatusCode::FORBIDDEN => "Please log in once more to do this.\n",
             StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",
             StatusCode::CONFLICT => "Your session was changed by another request. Please load the page again.\n",
             StatusCode::PAYLOAD_TOO_LARGE => "That is more than a session can hold.\n",

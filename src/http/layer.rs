@@ -187,7 +187,7 @@ impl<E> SessionLayer<E> {
     ///
     /// # Errors
     ///
-    /// If the policy contradicts itself.
+    /// If the policy contradicts itself, or asks for what the store cannot do.
     pub fn policy(mut self, policy: SessionPolicy) -> Result<Self, ConfigError> {
         let options = self.options();
         options.manager = options.manager.clone().policy(policy)?;

@@ -4,7 +4,8 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"digest":"base64url",
+//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "digest":"base64url",
 //!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
@@ -12,8 +13,8 @@
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `persistent` and `superseded` are left out where they say
-//! nothing.
+//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label` and `superseded` are left out
+//! where they say nothing.
 
 use std::fmt;
 use std::str;
@@ -31,8 +32,22 @@ use crate::token::{Nonce, SessionId, TokenDigest};
 const VERSION: u32 = 1;
 
 /// All members of this version.
-const KNOWN: &[&str] =
-    &["v", "ns", "name", "id", "created", "deadline", "idle", "persistent", "digest", "superseded", "write", "data"];
+const KNOWN: &[&str] = &[
+    "v",
+    "ns",
+    "name",
+    "id",
+    "created",
+    "deadline",
+    "idle",
+    "persistent",
+    "login",
+    "label",
+    "digest",
+    "superseded",
+    "write",
+    "data",
+];
 
 /// About how many bytes a document takes beside its data.
 pub(super) const OVERHEAD: usize = 256;
@@ -92,6 +107,12 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     }
     if contents.persistent {
         member("persistent", format_args!("true"));
+    }
+    if let Some(at) = contents.logged_in_at {
+        member("login", format_args!("{}", at.as_millis()));
+    }
+    if let Some(label) = &contents.label {
+        member("label", format_args!("{}", serde_json::Value::from(&**label)));
     }
     member("digest", format_args!("\"{}\"", contents.digest.to_text()));
     if !contents.superseded.is_empty() {
@@ -153,6 +174,8 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         deadline: Timestamp::from_millis(members.get("deadline")?),
         idle: members.find("idle")?.map(Duration::from_millis),
         persistent: members.find("persistent")?.unwrap_or(false),
+        logged_in_at: members.find("login")?.map(Timestamp::from_millis),
+        label: members.find::<String>("label")?.map(Into::into),
         digest: digest(&members.get::<String>("digest")?)?,
         superseded,
         write: write.map_err(|_| DecodeError::Member("write"))?,
@@ -208,6 +231,8 @@ mod tests {
             deadline: Timestamp::from_millis(2),
             idle: Some(Duration::from_millis(3)),
             persistent: true,
+            logged_in_at: Some(Timestamp::from_millis(7)),
+            label: Some("Firefox \"esr\"".into()),
             digest,
             superseded: vec![
                 Superseded { digest, until: Timestamp::from_millis(4), grace: None },
@@ -229,6 +254,7 @@ mod tests {
         let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
+        assert_eq!(again.label, contents.label);
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
             assert_eq!(again.until, before.until);
@@ -260,6 +286,7 @@ mod tests {
         assert_eq!(contents.write, 15);
         assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
+        assert!(contents.logged_in_at.is_none() && contents.label.is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A session without setters.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -62,6 +63,11 @@ impl ReadOnlySession {
     /// Who is logged in. As [`Session::user`].
     pub fn user(&self) -> Option<String> {
         self.0.user()
+    }
+
+    /// How long ago the user has shown who they are. As [`Session::auth_age`].
+    pub fn auth_age(&self) -> Option<Duration> {
+        self.0.auth_age()
     }
 
     /// The messages for this page. As [`Session::messages`].

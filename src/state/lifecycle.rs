@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use super::{Client, SessionStatus, State};
 use crate::error::{ErrorKind, SessionError};
-use crate::journal::Change;
-use crate::policy::Limits;
 
 /// How a session gets a new secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +21,9 @@ pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
     pub(crate) rotate: Option<Rotation>,
     pub(crate) login: Option<Arc<str>>,
+    /// The user has shown again who they are.
+    pub(crate) reauthenticated: bool,
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
     /// The visitor has agreed to be given a session.
     pub(crate) consent: bool,
@@ -31,7 +32,12 @@ pub(crate) struct Lifecycle {
 impl Lifecycle {
     /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.destroy && self.rotate.is_none() && self.login.is_none() && self.remember.is_none()
+        // Who shows again who they are gets a new secret.
+        !self.destroy
+            && self.rotate.is_none()
+            && self.login.is_none()
+            && self.remember.is_none()
+            && self.label.is_none()
     }
 
     pub(super) fn and_then(self, later: Self) -> Self {
@@ -39,6 +45,8 @@ impl Lifecycle {
             destroy: self.destroy || later.destroy,
             rotate: self.rotate.max(later.rotate),
             login: later.login.or(self.login),
+            reauthenticated: self.reauthenticated || later.reauthenticated,
+            label: later.label.or(self.label),
             remember: later.remember.or(self.remember),
             consent: self.consent || later.consent,
         }
@@ -47,7 +55,7 @@ impl Lifecycle {
 
 impl State {
     /// Whether what is changed can reach the client.
-    fn check_answerable(&self) -> Result<(), SessionError> {
+    pub(super) fn check_answerable(&self) -> Result<(), SessionError> {
         self.check_writable()?;
         if self.client == Client::OutOfReach {
             return Err(SessionError::new(
@@ -62,22 +70,6 @@ impl State {
     pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
         self.check_answerable()?;
         self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
-        Ok(())
-    }
-
-    /// Who is logged in, as this request sees it.
-    pub(crate) fn user(&self) -> Option<&Arc<str>> {
-        self.lifecycle.login.as_ref().or_else(|| self.present()?.contents.user.as_ref())
-    }
-
-    pub(crate) fn login(&mut self, user: Arc<str>, limits: &Limits) -> Result<(), SessionError> {
-        self.check_answerable()?;
-        if self.user().is_some_and(|before| *before != user) {
-            self.hide_now(None);
-            self.change(Change::Clear, limits)?;
-        }
-        self.lifecycle.rotate = Some(Rotation::AtOnce);
-        self.lifecycle.login = Some(user);
         Ok(())
     }
 

@@ -58,7 +58,36 @@ pub(crate) enum Recognition {
     Unreadable(DecodeError),
 }
 
+/// What a record is, whoever asks for it.
+pub(crate) enum Identity {
+    Ours(Decoded),
+    /// Expired, or from before the time when sessions began anew, or of another application or name.
+    Stranger,
+    /// The record is another session's.
+    WrongRecord,
+    Unreadable(DecodeError),
+}
+
 impl Terms {
+    /// Checks whether a record is a live session under these terms.
+    pub(crate) fn identify(&self, record: &Record, now: Timestamp) -> Identity {
+        if !record.is_live(now) {
+            return Identity::Stranger;
+        }
+        let contents = match record.decode(&self.codec, &self.namespace) {
+            Ok(contents) => contents,
+            Err(error) => return Identity::Unreadable(error),
+        };
+        if contents.id != record.id {
+            return Identity::WrongRecord;
+        }
+        let is_ours = contents.namespace == self.namespace && contents.name == self.name;
+        if !is_ours || now >= contents.deadline || !self.policy.admits(contents.created_at) {
+            return Identity::Stranger;
+        }
+        Identity::Ours(contents)
+    }
+
     /// Checks a record against a token, in constant time as far as the secret is concerned.
     pub(crate) fn recognize(&self, token: &Token, record: Option<Record>, now: Timestamp) -> Recognition {
         let digest = self.digester.digest(token);
@@ -70,17 +99,12 @@ impl Terms {
         if record.id != token.id() {
             return Recognition::WrongRecord;
         }
-        let contents = match record.decode(&self.codec, &self.namespace) {
-            Ok(contents) => contents,
-            Err(error) => return Recognition::Unreadable(error),
+        let contents = match self.identify(&record, now) {
+            Identity::Ours(contents) => contents,
+            Identity::Stranger => return Recognition::Stranger,
+            Identity::WrongRecord => return Recognition::WrongRecord,
+            Identity::Unreadable(error) => return Recognition::Unreadable(error),
         };
-        if contents.id != record.id {
-            return Recognition::WrongRecord;
-        }
-        let is_ours = contents.namespace == self.namespace && contents.name == self.name;
-        if !is_ours || now >= contents.deadline {
-            return Recognition::Stranger;
-        }
         let (mut token, mut digest, mut reissue) = (token.clone(), digest, false);
         // Older secrets than the one in grace have graces of their own, so this ends.
         while !contents.digest.matches(&digest) {

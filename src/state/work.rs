@@ -136,6 +136,19 @@ impl Work {
         self.base.as_ref().ok().filter(|_| ended).map(Present::id)
     }
 
+    /// Who is to be logged in, and to which session. A session that is new gets its token here.
+    pub(crate) fn login(&mut self) -> Result<Option<(SessionId, Arc<str>)>, SessionError> {
+        let Some(user) = self.lifecycle.login.clone() else { return Ok(None) };
+        if self.base.is_err() && self.token.is_none() {
+            self.token = Some(Token::generate()?);
+        }
+        Ok(self.id().map(|id| (id, user)))
+    }
+
+    pub(crate) fn is_login(&self) -> bool {
+        self.lifecycle.login.is_some()
+    }
+
     /// Whether it is about data alone, so that a policy may let it be lost.
     pub(crate) fn is_data_only(&self) -> bool {
         self.lifecycle.is_empty()
@@ -284,6 +297,8 @@ impl Work {
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
             idle: None,
             persistent: terms.policy.is_persistent(),
+            logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
+            label: self.lifecycle.label.clone(),
             digest: terms.digester.digest(&token),
             superseded: Vec::new(),
             unknown: None,
@@ -304,7 +319,13 @@ impl Work {
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
             contents.idle = None;
             contents.persistent = terms.policy.is_persistent();
+        } else if self.lifecycle.reauthenticated && contents.idle.is_none() {
+            contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
         }
+        if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
+            contents.logged_in_at = Some(now);
+        }
+        contents.label = self.lifecycle.label.clone().or(contents.label);
         let token = match self.lifecycle.rotate {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),

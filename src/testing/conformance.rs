@@ -21,6 +21,7 @@
 #![allow(clippy::unwrap_used, reason = "a test suite: it panics where the contract is broken")]
 
 mod cases;
+mod of_users;
 mod through_sessions;
 
 use std::sync::Arc;
@@ -165,5 +166,14 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             a_detached_session_expires,
             a_swapped_record_is_not_served,
             a_scrambled_record_is_not_served_and_stays;
+        of_users:
+            without_a_user_index_it_is_said_so,
+            sessions_of_a_user_are_listed_and_revoked,
+            asvs_7_4_2_no_writer_survives_the_end_of_all,
+            a_scrambled_session_is_not_listed_and_reported,
+            asvs_7_1_2_of_many_logins_at_once_the_newest_stay,
+            asvs_7_1_2_a_session_with_a_new_login_is_not_the_oldest,
+            asvs_7_1_2_of_many_logins_at_once_the_first_stay,
+            asvs_7_1_2_a_limit_holds_after_a_long_time_too;
     }
 }

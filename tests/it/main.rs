@@ -16,6 +16,7 @@ mod consent;
 mod cookies_read;
 mod cookies_write;
 mod detached;
+mod devices;
 mod example_configured;
 mod example_grpc;
 mod example_lines;

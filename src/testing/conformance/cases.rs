@@ -27,7 +27,7 @@ fn new_id() -> SessionId {
 }
 
 /// A user that no other case has.
-fn new_user() -> Arc<str> {
+pub(super) fn new_user() -> Arc<str> {
     format!("user-{}", new_id()).into()
 }
 

@@ -1,0 +1,72 @@
+//! Who is logged in, since when, and on what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Rotation, State};
+use crate::clock::Timestamp;
+use crate::error::{ErrorKind, SessionError};
+use crate::journal::Change;
+use crate::policy::Limits;
+
+impl State {
+    /// Who is logged in, as this request sees it.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        self.lifecycle.login.as_ref().or_else(|| self.present()?.contents.user.as_ref())
+    }
+
+    /// Logs a user in. Of the data these members stay, or all if there is no list; nothing if somebody else was logged in.
+    pub(crate) fn login(
+        &mut self,
+        user: Arc<str>,
+        keep: Option<Box<[Box<str>]>>,
+        limits: &Limits,
+    ) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        if self.user().is_some_and(|before| *before != user) {
+            self.hide_now(None);
+            self.change(Change::Clear, limits)?;
+        } else if let Some(names) = keep {
+            self.change(Change::Keep(names), limits)?;
+        }
+        self.lifecycle.rotate = Some(Rotation::AtOnce);
+        self.lifecycle.login = Some(user);
+        Ok(())
+    }
+
+    /// How long ago the user has shown who they are. `None` if nobody is logged in.
+    pub(crate) fn auth_age(&self, now: Timestamp) -> Option<Duration> {
+        self.user()?;
+        if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
+            return Some(Duration::ZERO);
+        }
+        Some(now.saturating_since(self.present()?.contents.logged_in_at?))
+    }
+
+    pub(crate) fn reauthenticate(&mut self) -> Result<(), SessionError> {
+        self.check_answerable()?;
+        if self.user().is_none() {
+            return Err(not_logged_in());
+        }
+        self.lifecycle.rotate = Some(Rotation::AtOnce);
+        self.lifecycle.reauthenticated = true;
+        Ok(())
+    }
+
+    pub(crate) fn label(&self) -> Option<&Arc<str>> {
+        self.lifecycle.label.as_ref().or_else(|| self.present()?.contents.label.as_ref())
+    }
+
+    pub(crate) fn set_label(&mut self, label: Arc<str>) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if self.label() != Some(&label) {
+            self.lifecycle.label = Some(label);
+        }
+        Ok(())
+    }
+}
+
+/// Nobody is logged in, and somebody has to be.
+pub(crate) fn not_logged_in() -> SessionError {
+    SessionError::new(ErrorKind::NotLoggedIn, "nobody is logged in: ask the visitor to log in, and come again")
+}
