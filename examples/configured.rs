@@ -25,6 +25,11 @@ struct Config {
 async fn main() {
     if let Err(error) = run().await {
         eprintln!("{error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            eprintln!("because: {cause}");
+            source = cause.source();
+        }
         std::process::exit(1);
     }
 }
@@ -53,7 +58,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 async fn visits(session: Session) -> Result<String, SessionError> {
-    let visits = session.update("visits", |visits: Option<u64>| visits.unwrap_or(0) + 1)?;
+    let visits = session.increment("visits", 1)?;
     Ok(format!("visit {visits}\n"))
 }
 

@@ -1,5 +1,6 @@
 //! Settings from a file or the environment ([`SessionConfig`]).
 
+mod keys;
 mod options;
 mod quantity;
 mod source;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use crate::error::ConfigError;
 use crate::http::SessionLayer;
 use crate::manager::SessionManager;
-use crate::store::{NoopStore, SessionStore, StoreError};
+use crate::store::{MemoryStore, SessionStore, StoreError};
+use keys::in_settings;
 
 /// Every setting. The environment has the same ones.
 const KEYS: &[&str] = &[
@@ -160,7 +162,8 @@ impl SessionConfig {
     ///
     /// If settings contradict each other.
     pub fn layer_with(&self, store: impl SessionStore) -> Result<SessionLayer, ConfigError> {
-        let layer = SessionLayer::with_manager(self.manager_with(store)?).transport(self.transport()?)?;
+        let layer = SessionLayer::with_manager(self.manager_with(store)?);
+        let layer = layer.transport(self.transport()?).map_err(in_settings)?;
         Ok(layer.save_on_server_error(self.flag("save_on_server_error")?.unwrap_or(false)))
     }
 
@@ -180,24 +183,26 @@ impl SessionConfig {
     ///
     /// As [`layer_with`](Self::layer_with).
     pub fn manager_with(&self, store: impl SessionStore) -> Result<SessionManager, ConfigError> {
-        let manager = SessionManager::new(store).policy(self.policy()?)?.limits(self.limits()?)?.codec(self.codec()?);
+        let manager = SessionManager::new(store).policy(self.policy()?).map_err(in_settings)?;
+        let manager = manager.limits(self.limits()?).map_err(in_settings)?.codec(self.codec()?);
         let manager = match self.text("namespace") {
             Some(namespace) => manager.namespace(namespace),
             None => manager,
         };
         match self.text("name") {
-            Some(name) => manager.name(name),
+            Some(name) => manager.name(name).map_err(in_settings),
             None => Ok(manager),
         }
     }
 
     async fn connect(&self) -> Result<Arc<dyn SessionStore>, SetupError> {
+        // A contradiction is told before anything is created or asked. Whether the store can do what is asked for is known
+        // when it is there.
+        self.layer_with(MemoryStore::new())?;
         let Some(url) = self.store()? else {
             let problem = "say where sessions are kept, such as \"sqlite:sessions.db\"".to_owned();
             return Err(ConfigError::Setting { name: "store".to_owned(), problem }.into());
         };
-        // A contradiction is told before anything is created or asked.
-        self.layer_with(NoopStore)?;
         url.connect().await.map_err(|error| SetupError::Store { url: url.to_string(), error })
     }
 }
@@ -244,7 +249,7 @@ impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Store { url, error } => write!(f, "{error}: {url}"),
+            Self::Store { url, error } => write!(f, "store: {error}: {url}"),
         }
     }
 }

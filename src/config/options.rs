@@ -87,10 +87,14 @@ impl SessionConfig {
             "cookie" => self.cookie().map(Transport::from),
             "bearer" => Ok(SessionHeader::bearer().into()),
             header => match SessionHeader::new(header) {
-                Ok(header) => Ok(header.into()),
-                Err(error) => {
-                    Err(wrong("transport", format!("it is cookie, bearer, or the name of a header; {error}")))
-                }
+                // A word alone is rather something that is no transport, such as `query`.
+                Ok(name) if header.contains('-') => Ok(name.into()),
+                _ => Err(wrong(
+                    "transport",
+                    format!(
+                        "{header:?} is none of cookie, bearer, and the name of a header of its own, as x-session-token"
+                    ),
+                )),
             },
         }
     }

@@ -42,7 +42,8 @@ pub struct SessionInfo {
     pub is_persistent: bool,
     /// Whether it is new, was resumed, or has been destroyed by this request.
     pub status: SessionStatus,
-    /// Who is logged in.
+    /// Who is logged in: the name that [`login`](Session::login) was given. What else is known of the user is for the
+    /// application's database.
     pub user: Option<String>,
     /// The data, if they were asked for.
     pub vars: Option<BTreeMap<String, Value>>,

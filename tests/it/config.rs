@@ -98,8 +98,8 @@ async fn contradictions_are_told_before_the_store_is_opened() {
     for (text, said) in [
         ("cookie = {insecure_http = true, same_site = 'none'}", "SameSite=None needs a Secure cookie"),
         ("cookie = {name = '__Host-id', domain = 'example.org'}", "cannot have a Domain"),
-        ("policy = {idle = '2 days'}", "SessionPolicy::idle has to be shorter than SessionPolicy::absolute"),
-        ("limits.depth = 1000", "Limits::depth"),
+        ("policy = {idle = '2 days'}", "policy.idle has to be shorter than policy.absolute"),
+        ("limits.depth = 1000", "limits.depth"),
     ] {
         let error = read(&format!("{store}{text}")).layer().await.unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
@@ -265,9 +265,40 @@ async fn tokens_travel_as_the_file_says() {
     let shown = send(&app, "/add", &[b"__Host-sid=x"]).await;
     assert!(shown.set_cookies()[0].starts_with("__Host-sid="), "{shown:?}");
     for (text, said) in [
-        ("transport = 'cookie, set-cookie'", "transport: it is cookie, bearer, or the name of a header; "),
-        ("transport = ''", "transport: it is cookie"),
+        (
+            "transport = 'cookie, set-cookie'",
+            r#"transport: "set-cookie" is none of cookie, bearer, and the name of a header"#,
+        ),
+        ("transport = 'query'", r#"transport: "query" is none of"#),
+        ("transport = ''", r#"transport: "" is none of"#),
     ] {
         assert!(refusal(text).contains(said), "{}", refusal(text));
     }
+}
+
+#[tokio::test]
+async fn what_contradicts_itself_is_told_by_its_key_even_if_the_store_is_missing() {
+    for (text, said) in [
+        ("cookie.name = 'a b'", "cookie.name: \"__Host-a b\""),
+        ("cookie.domain = 'x y'", "cookie.domain: "),
+        ("cookie.path = 'x;y'", "cookie.path: "),
+        ("cookie = {name = '__Host-id', domain = 'example.org'}", "cookie.name: "),
+        ("cookie = {insecure_http = true, same_site = 'none'}", "cookie.insecure_http: "),
+        ("policy = {idle = '2h', absolute = '1h'}", "policy.idle: policy.idle has to be shorter than policy.absolute"),
+        ("policy.absolute = '0s'", "policy.absolute: "),
+        ("policy.touch_after = '2h'", "policy.touch_after: "),
+        ("policy = {idle = '500 days', absolute = '600 days', persistent = true}", "policy.idle: "),
+        ("limits.depth = 1000", "limits.depth: "),
+        ("limits.operation_timeout = '0s'", "limits.operation_timeout: "),
+        ("name = 'a b'", "name: "),
+        ("", "store: say where sessions are kept"),
+        ("store = 'sqlite:/nonexistent/x.db'", "store: "),
+    ] {
+        let error = read(text).layer().await.unwrap_err().to_string();
+        assert!(error.starts_with(said), "{text}: {error}");
+    }
+    let limited = read("store = 'memory:'\npolicy.max_sessions = '3, end-oldest'");
+    assert!(limited.layer().await.is_ok());
+    let error = limited.layer_with(cloakroom::NoopStore).unwrap_err().to_string();
+    assert!(error.starts_with("policy.max_sessions: policy.max_sessions has to find"), "{error}");
 }
