@@ -7,14 +7,16 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::cache;
-use super::transport::{Place, Transport};
+use super::lazy::Visit;
+use super::transport::Place;
 use crate::error::{ErrorKind, SessionError};
 use crate::state::TokenChange;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Completes an answer whose session was read or written.
-pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, transport: &Transport, place: Place) {
+pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit: &Visit, place: Place) {
+    let transport = &visit.shared().transport;
     let ours = match change {
         TokenChange::Keep => None,
         TokenChange::Refresh(_) if cache::is_public(response.headers()) || !transport.tells_lifetimes(place) => None,
@@ -24,8 +26,11 @@ pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, transp
     if let Some(ours) = ours {
         transport.write(response.headers_mut(), &ours, place);
         cache::forbid_storing(response.headers_mut());
-        let told = response.extensions_mut().get_or_insert_default::<Told>();
-        told.0.push((transport.answers_in(place).clone(), ours));
+        // Only a layer further out may put another answer in the place of this one.
+        if visit.is_within_another() {
+            let told = response.extensions_mut().get_or_insert_default::<Told>();
+            told.0.push((transport.answers_in(place).clone(), ours));
+        }
     }
     for header in transport.looked_at(place) {
         cache::vary_by(response.headers_mut(), header);

@@ -76,7 +76,7 @@ where
                     let session = &opened.session;
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);
                     if let Some(change) = session.settle(mode) {
-                        answer::finish(&mut response, &change, &visit.shared().transport, opened.place);
+                        answer::finish(&mut response, &change, visit, opened.place);
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     }
@@ -95,7 +95,7 @@ where
                         }
                     };
                     if let Some(visit) = this.visit {
-                        answer::finish(&mut answer, &change, &visit.shared().transport, opened.place);
+                        answer::finish(&mut answer, &change, visit, opened.place);
                     }
                     this.stage.set(Stage::Answered);
                     return Poll::Ready(Ok(answer));

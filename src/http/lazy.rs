@@ -157,6 +157,10 @@ impl Visit {
         &self.shared
     }
 
+    pub(super) fn is_within_another(&self) -> bool {
+        self.outer.is_some()
+    }
+
     async fn load(&self) -> Result<Session, SessionError> {
         let open = || async {
             let (shown, place) = self.shared.transport.read(&self.captured);
