@@ -1,0 +1,276 @@
+//! One request's part of a session: keeps its [`State`], and does the I/O that it asks for.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Engine, Reading, RunToEnd, deadline};
+use crate::error::{ErrorKind, SessionError};
+use crate::event::SessionEvent;
+use crate::journal::Journal;
+use crate::state::{Mode, Next, Present, Recognition, State, Stored, TokenChange, Work, ended};
+
+/// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
+pub(crate) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    discarded: Journal,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.discarded = self.state.take_discarded();
+    }
+}
+
+/// One request's part of a session, shared by all handles of that request.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) engine: Arc<Engine>,
+    state: Mutex<State>,
+    /// Held while the store is at work for this request: a commit and a reload follow one another.
+    io: tokio::sync::Mutex<()>,
+}
+
+impl Unit {
+    pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
+        Arc::new(Self { engine, state: Mutex::new(state), io: tokio::sync::Mutex::new(()) })
+    }
+
+    /// Never held while foreign code runs, the application's or a store's.
+    pub(crate) fn state(&self) -> Locked<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, discarded: Journal::default() }
+    }
+
+    /// Ends the request's part at once, if that takes no I/O.
+    pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
+        let _nothing_under_way = self.io.try_lock().ok()?;
+        let (terms, now) = (&self.engine.terms, self.engine.clock.now());
+        let mut state = self.state();
+        if state.needs_store(mode, terms, now) {
+            return None;
+        }
+        match state.begin(mode, terms, now) {
+            Ok(Next::Done(change)) => Some(change),
+            Ok(Next::Work(_)) | Err(_) => None,
+        }
+    }
+
+    /// Stores what was changed. Runs to its end even if nobody waits for it any more.
+    pub(crate) fn commit(self: Arc<Self>, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
+        let engine = self.engine.clone();
+        RunToEnd::new(&engine.in_flight, &engine.events, async move {
+            let _one_at_a_time = self.io.lock().await;
+            let Some(failure) = self.failure(mode) else {
+                let change = self.store(mode).await?;
+                return Ok(if mode == Mode::Save { change } else { self.confirmed(change).await });
+            };
+            // What failed takes the other data with it. A logout counts all the same.
+            if mode != Mode::Save {
+                self.store(Mode::FinalWithoutData).await?;
+            }
+            Err(failure)
+        })
+    }
+
+    /// A write of this request that has failed unseen, if the commit has to fail by it.
+    fn failure(&self, mode: Mode) -> Option<SessionError> {
+        let mut state = self.state();
+        let failure = state.take_failure().filter(|_| mode != Mode::FinalWithoutData)?;
+        let id = state.present().map(Present::id);
+        drop(state);
+        self.engine.events.commit_failed(id, &failure);
+        Some(failure)
+    }
+
+    async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
+        loop {
+            let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
+            let work = match next {
+                Next::Done(change) => return Ok(change),
+                Next::Work(work) => work,
+            };
+            let was_left_over = work.is_unsure();
+            let change = self.perform(*work, mode).await?;
+            // An earlier commit has come to its end: now it is the turn of this one.
+            if !was_left_over {
+                return Ok(change);
+            }
+        }
+    }
+
+    /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
+    /// the client goes on with the one that it has.
+    async fn confirmed(&self, change: TokenChange) -> TokenChange {
+        let token = {
+            let state = self.state();
+            let token = state.stored_token().filter(|_| state.has_to_confirm());
+            let Some(token) = token else { return change };
+            token.clone()
+        };
+        let found = self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await;
+        if let Ok(Recognition::Valid(newer)) = found {
+            self.state().confirm(newer.token);
+        }
+        self.token_change()
+    }
+
+    /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.
+    pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
+        let engine = self.engine.clone();
+        RunToEnd::new(&engine.in_flight, &engine.events, async move {
+            let _one_at_a_time = self.io.lock().await;
+            let left_over = {
+                let mut state = self.state();
+                if state.present().is_none() {
+                    return state.check_not_ended();
+                }
+                state.take_unfinished()
+            };
+            if let Some(work) = left_over {
+                self.perform(*work, Mode::Save).await?;
+            }
+            self.catch_up().await
+        })
+    }
+
+    /// Goes on from what the store has now.
+    async fn catch_up(&self) -> Result<(), SessionError> {
+        let Some(token) = self.state().present().map(|present| present.token.clone()) else { return Ok(()) };
+        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await? {
+            Recognition::Valid(newer) => self.rebase(&newer),
+            Recognition::Unreadable(error) => Err(SessionError::new(
+                ErrorKind::Store,
+                "another request has left a record that cannot be read; this one goes on with what it has",
+            )
+            .because(error)),
+            Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord => {
+                self.state().end();
+                Err(ended())
+            }
+        }
+    }
+
+    /// Whether the session is over for those who hold this unit's token; if so, the unit learns it. A store that does not know
+    /// ends nothing.
+    pub(super) async fn is_over(self: Arc<Self>) -> bool {
+        let Some(token) = self.state().stored_token().cloned() else { return true };
+        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await {
+            Ok(Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord) => {
+                self.state().end();
+                true
+            }
+            Ok(Recognition::Valid(newer)) => {
+                // Its secret may have been replaced with a grace, which is too short to wait for.
+                self.state().follow(newer.token);
+                false
+            }
+            Ok(Recognition::Unreadable(_)) | Err(_) => false,
+        }
+    }
+
+    async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+        let engine = &self.engine;
+        let seat = match engine.take_seat(&mut work).await {
+            Ok(seat) => seat,
+            Err(error) => return Err(self.fail(work, error)),
+        };
+        let limit = engine.terms.limits.max_commit_time();
+        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode)).await;
+        let result = in_time.unwrap_or_else(|| {
+            work.be_unsure();
+            Err(SessionError::new(
+                ErrorKind::Contended,
+                "the session could not be saved within Limits::commit_timeout, because others saved it again and again \
+                 or the store was slow; whether anything of this request was kept is unknown: look, and try again",
+            ))
+        });
+        if let Some(seat) = seat.filter(|_| !work.is_unsure()) {
+            engine.leave_seat(&seat).await;
+        }
+        match result {
+            Ok(stored) => self.finish(engine.end_surplus(stored, &work).await, &work, mode),
+            // A request that only reads does not fail because its session could not be kept alive for longer.
+            Err(_) if work.is_touch() => Ok(self.token_change()),
+            Err(error) => {
+                let may_be_lost = engine.terms.policy.is_best_effort() && work.is_data_only() && error.is_temporary();
+                if may_be_lost && mode != Mode::Save {
+                    engine.events.lost(work.id(), &error);
+                    return Ok(self.token_change());
+                }
+                Err(self.fail(work, error))
+            }
+        }
+    }
+
+    fn fail(&self, work: Work, error: SessionError) -> SessionError {
+        self.engine.events.commit_failed(work.id(), &error);
+        match error.kind() {
+            ErrorKind::TooManySessions => self.state().refuse(),
+            _ => self.state().restore(work),
+        }
+        error
+    }
+
+    fn finish(&self, stored: Stored, work: &Work, mode: Mode) -> Result<TokenChange, SessionError> {
+        let dropped = match &stored {
+            Stored::Dropped(reason) => Some(*reason),
+            _ => None,
+        };
+        if let Some(id) = work.ended_for_others(&stored) {
+            self.engine.endings.announce(id);
+        }
+        let written_since = self.state().finish(stored, work);
+        if let Some(reason) = dropped {
+            if !work.is_touch() {
+                self.engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
+            }
+            // In the middle of a request somebody waits who can still act on it.
+            if mode == Mode::Save {
+                return Err(ended());
+            }
+        }
+        if let Some(saved) = written_since {
+            self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
+        }
+        Ok(self.token_change())
+    }
+
+    /// Puts the changes that are not stored yet on a newer state of the session. The functions of updates are the
+    /// application's, and may use the session: they run without the lock.
+    fn rebase(&self, newer: &Present) -> Result<(), SessionError> {
+        loop {
+            let (journal, revision) = self.state().pending();
+            let mut data = None;
+            if !journal.is_empty() {
+                let data = data.insert(newer.contents.data.clone());
+                journal.replay(data, &self.engine.terms.limits)?;
+            }
+            if self.state().rebase(newer.clone(), data, revision) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn token_change(&self) -> TokenChange {
+        self.state().token_change(self.engine.clock.now())
+    }
+
+    /// What commits of this request have stored that the client has to know, although the last one has failed.
+    pub(crate) fn stored_token_change(&self) -> TokenChange {
+        self.state().stored_token_change(self.engine.clock.now())
+    }
+}
