@@ -1,5 +1,7 @@
 //! New secrets by the timer, and what becomes of the old ones.
 
+#[cfg(unix)]
+mod fire;
 mod model;
 
 use std::time::Duration;
