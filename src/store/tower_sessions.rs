@@ -15,8 +15,8 @@ use tower_sessions_core::session::{Id as ForeignId, Record as ForeignRecord};
 use tower_sessions_core::session_store::Error as ForeignError;
 
 use super::{
-    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
-    Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version,
 };
 
 /// Locks keep writers of one session apart, and those of different ones mostly out of each other's way.
@@ -190,7 +190,11 @@ impl<S: ForeignStore> SessionStore for TowerSessionsStore<S> {
         self.alone(id, move |shared| async move { shared.inner.delete(&foreign_id(id)).await.map_err(failure) }).await
     }
 
-    async fn delete_expired(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, _: Timestamp, _: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_expired(&self, _: &[SessionId], _: Timestamp) -> Result<usize, StoreError> {
         Ok(0)
     }
 
