@@ -1,10 +1,9 @@
 //! The application's hook, on a thread of its own: whatever it does, no session waits for it for long.
 
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -31,8 +30,25 @@ struct Letter {
     event: SessionEvent,
     /// Where it was written, so that the hook can spawn tasks.
     runtime: Option<Handle>,
-    /// Dropped with the letter, when it was read.
-    _unread: Sender<Infallible>,
+    receipt: Arc<Receipt>,
+}
+
+/// Says that a letter was read.
+#[derive(Default)]
+struct Receipt(Mutex<bool>, Condvar);
+
+impl Receipt {
+    fn sign(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.1.notify_one();
+    }
+
+    /// Whether it was signed in time.
+    fn wait(&self) -> bool {
+        let signed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.1.wait_timeout_while(signed, PATIENCE, |signed| !*signed);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 impl Hook {
@@ -49,14 +65,14 @@ impl Hook {
 
     /// `false` if the event was dropped, because too many are waiting.
     pub(super) fn tell(&self, event: SessionEvent) -> bool {
-        let (_unread, read) = mpsc::channel();
-        let letter = Letter { event, runtime: Handle::try_current().ok(), _unread };
+        let receipt = Arc::<Receipt>::default();
+        let letter = Letter { event, runtime: Handle::try_current().ok(), receipt: receipt.clone() };
         if self.letters.try_send(letter).is_err() {
             return false;
         }
         // What the hook itself causes cannot be heard before it returns.
         let may_wait = !self.is_late.load(Ordering::Relaxed) && thread::current().id() != self.thread;
-        if may_wait && read.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if may_wait && !receipt.wait() {
             self.is_late.store(true, Ordering::Relaxed);
         }
         true
@@ -69,13 +85,14 @@ fn read(inbox: &Receiver<Letter>, hook: &impl Fn(&SessionEvent), is_late: &Atomi
         // The hook's own state is the hook's business; ours is not touched while it runs.
         let _ = catch_unwind(AssertUnwindSafe(|| hook(&letter.event)));
         is_late.store(false, Ordering::Relaxed);
+        letter.receipt.sign();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::convert::Infallible;
     use std::sync::atomic::AtomicUsize;
 
     #[test]
@@ -94,7 +111,9 @@ mod tests {
     fn who_is_stuck_is_waited_for_once_and_misses_what_is_too_much() {
         let (go_on, gate) = mpsc::channel::<Infallible>();
         let gate = Mutex::new(gate);
-        let hook = Hook::new(move |_| drop(gate.lock().unwrap().recv()));
+        let hook = Hook::new(move |_| {
+            let _ = gate.lock().unwrap().recv();
+        });
         assert!(hook.tell(SessionEvent::Abandoned) && hook.is_late.load(Ordering::Relaxed));
         assert!((0..WAITING_MAX).all(|_| hook.tell(SessionEvent::Abandoned)));
         assert!(!hook.tell(SessionEvent::Abandoned));

@@ -52,7 +52,7 @@ mod tests {
             (0..times).filter_map(|_| throttle.admit(Timestamp::from_millis(at))).collect()
         };
         assert_eq!(passed(0, 100), [0; 10]);
-        assert_eq!(passed(999, 5), []);
+        assert!(passed(999, 5).is_empty());
         assert_eq!(passed(1_000, 5), [95]);
         assert_eq!(passed(3_000, 3), [4, 0]);
         assert_eq!(passed(1_000_000, 11).len(), 10);
