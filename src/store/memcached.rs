@@ -38,7 +38,7 @@ const PREFIX_MAX: usize = 200;
 /// | what can be lost | any session at any time when the server's memory is full; all of a server's sessions when it restarts |
 ///
 /// A save and a touch are two round trips, everything else is one. Expired sessions disappear by themselves, so
-/// `delete_expired` has nothing to do.
+/// a sweeper finds none, and [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told.
 ///
 /// # What is lost, and when
 ///

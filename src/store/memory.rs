@@ -228,6 +228,7 @@ impl Shared {
                 deleted += 1;
             }
         }
+        shard.drop_leading_items(now);
         shard.give_memory_back();
         slot.update_hints(&shard);
         deleted

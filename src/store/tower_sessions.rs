@@ -54,8 +54,8 @@ const LIFE_MAX: Duration = Duration::from_hours(400 * 365 * 24);
 /// all that is not about encoding counts as [`Unavailable`](super::StoreErrorKind::Unavailable).
 ///
 /// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own.
-/// Expired records are removed by the store's own deletion task, which has to be started as its docs say;
-/// `delete_expired` does nothing here.
+/// Expired records are removed by the store's own deletion task, which has to be started as its docs say; a sweeper finds none,
+/// and [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told.
 ///
 /// # Example: any such store
 ///

@@ -145,6 +145,13 @@ impl Shard {
         None
     }
 
+    /// Drops what deleted records have left behind in front of the queues.
+    pub(super) fn drop_leading_items(&mut self, until: Timestamp) {
+        for queue in Queue::ALL {
+            let _ = self.soonest(queue, until);
+        }
+    }
+
     /// Records that have expired, at most `limit`. They stay.
     pub(super) fn expired(&mut self, now: Timestamp, limit: usize) -> Vec<ExpiredRecord> {
         let mut found = Vec::new();
