@@ -21,7 +21,7 @@ pub(crate) use metrics::Stopwatch;
 /// name, and counted with the feature `metrics`. What has changed the store is told when it is stored, not when it is asked for,
 /// and once. Events show public ids, never tokens, secrets or data.
 ///
-/// The chapter [events](crate::guide::events) has all of them in a table, with their levels and the names of the metrics.
+/// The chapter *Events* of the guide has all of them in a table, with their levels and the names of the metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SessionEvent {

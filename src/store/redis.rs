@@ -97,7 +97,8 @@ const LOADED_AT_ONCE: usize = 64;
 /// **When memory is full**: with `noeviction` writes fail and nothing is lost. All other policies throw sessions out, or user
 /// indices, before their time. Set `maxmemory-policy noeviction`.
 ///
-/// Records clean themselves up a minute after they have expired, by the server's clock; whether a record is alive is
+/// Records clean themselves up a minute after they have expired, by the server's clock, so that a sweeper finds none and
+/// [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told; whether a record is alive is
 /// decided by the clock of the application alone, to the millisecond.
 ///
 /// # When the server is away
