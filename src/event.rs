@@ -56,12 +56,13 @@ pub enum SessionEvent {
         user: Option<Arc<str>>,
     },
     /// A session has a new secret, other than by a login: [`regenerate`](crate::Session::regenerate),
-    /// [`reauthenticated`](crate::Session::reauthenticated).
+    /// [`reauthenticated`](crate::Session::reauthenticated), or the timer.
     #[non_exhaustive]
     Rotated {
         /// The session.
         id: SessionId,
-        /// For how long the old secret stays good. `None` if it is dead.
+        /// For how long the old secret stays good: by the timer, from the moment on when the client shows the new one. `None` if it
+        /// is dead.
         grace: Option<Duration>,
     },
     /// A session has expired: the [sweeper](crate::SessionManager::start_sweeper) has found its record, and is about to delete it.
@@ -119,6 +120,15 @@ pub enum SessionEvent {
         id: SessionId,
         /// Whose it was.
         user: Option<Arc<str>>,
+    },
+    /// A secret that the timer has replaced was shown after its grace: it was stolen, or the new one was
+    /// ([`SessionPolicy::rotate_every`](crate::SessionPolicy::rotate_every)). This should be looked into.
+    #[non_exhaustive]
+    Replayed {
+        /// The session.
+        id: SessionId,
+        /// Whether the session was ended ([`SessionPolicy::on_replay`](crate::SessionPolicy::on_replay)).
+        ended: bool,
     },
     /// The changes of a request were dropped, because its session had ended in the meantime or its secret had been replaced.
     #[non_exhaustive]
@@ -192,6 +202,7 @@ impl SessionEvent {
             Self::Corrupt { .. } => "corrupt",
             Self::WrongRecord { .. } => "wrong_record",
             Self::Revoked { .. } => "revoked",
+            Self::Replayed { .. } => "replayed",
             Self::Dropped { .. } => "dropped",
             Self::Lost { .. } => "lost",
             Self::CommitFailed { .. } => "commit_failed",

@@ -36,6 +36,7 @@ pub(super) fn write(session: &str, event: &SessionEvent) {
             );
         }
         SessionEvent::AmbiguousToken { tokens } => log!(warn, tokens, "a request showed several tokens"),
+        SessionEvent::Replayed { id, ended } => log!(warn, %id, ended, "a secret was shown after its grace"),
         SessionEvent::StoreFailed { operation, kind, cause } => {
             log!(warn, operation, ?kind, cause, "a call to the store failed");
         }
