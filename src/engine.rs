@@ -7,6 +7,7 @@ mod key_types;
 mod of_user;
 mod run_to_end;
 mod seats;
+mod sweep;
 mod turns;
 mod unit;
 mod watch;
@@ -16,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
-use crate::event::{DropReason, Events, SessionEvent, chain};
+use crate::event::{DropReason, Events, SessionEvent, Stopwatch, chain};
 use crate::record::{DecodeError, Record};
 use crate::state::{
     Absence, Bearer, Mode, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format,
@@ -68,12 +69,15 @@ impl Engine {
         let now = self.clock.now();
         let (first, others) = match shown {
             Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown), now)),
-            Shown::Malformed => return Ok(State::new(Err(Absence::Unknown), now)),
+            Shown::Malformed => {
+                self.events.unknown_token(None, now);
+                return Ok(State::new(Err(Absence::Unknown), now));
+            }
             Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1, now)),
             Shown::Tokens(first, others) => (first, others),
         };
         let mut valid: Option<Present> = None;
-        let mut absence = Absence::Unknown;
+        let (mut absence, mut stranger) = (Absence::Unknown, None);
         for token in std::iter::once(first).chain(others) {
             match self.recognize_anywhere(token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
@@ -84,8 +88,15 @@ impl Engine {
                     self.end_replayed(token.id()).await?;
                     return Ok(State::new(Err(Absence::Unknown), now));
                 }
-                Recognition::Stranger | Recognition::WrongRecord | Recognition::Unreadable(_) => {}
+                Recognition::Stranger => stranger = stranger.or(Some(token.id())),
+                // Told already.
+                Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
+        }
+        match (&valid, absence, stranger) {
+            (Some(present), ..) => self.events.emit(SessionEvent::Resumed { id: present.id() }),
+            (None, Absence::Unknown, Some(id)) => self.events.unknown_token(Some(id), now),
+            _ => {}
         }
         Ok(State::new(valid.ok_or(absence), now))
     }
@@ -97,12 +108,12 @@ impl Engine {
             self.call("delete", self.store.delete(id)).await?;
             self.endings.announce(id);
         }
-        self.events.emit(&SessionEvent::Replayed { id, ended });
+        self.events.emit(SessionEvent::Replayed { id, ended });
         Ok(())
     }
 
     fn ambiguous(&self, tokens: usize, now: Timestamp) -> State {
-        self.events.emit(&SessionEvent::AmbiguousToken { tokens });
+        self.events.emit(SessionEvent::AmbiguousToken { tokens });
         State::new(Err(Absence::Ambiguous), now)
     }
 
@@ -128,7 +139,7 @@ impl Engine {
         match self.load(token.id(), now, reading).await {
             Ok(record) => self.judge(token, record, bearer, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
+                self.events.emit(SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
                 Ok(Recognition::Unreadable(DecodeError::NotARecord))
             }
             Err(error) => Err(error.into()),
@@ -146,12 +157,12 @@ impl Engine {
     ) -> Result<Recognition, SessionError> {
         let recognition = self.terms.recognize(token, record, bearer, now);
         match &recognition {
-            Recognition::WrongRecord => self.events.emit(&SessionEvent::WrongRecord { id: token.id() }),
+            Recognition::WrongRecord => self.events.emit(SessionEvent::WrongRecord { id: token.id() }),
             Recognition::Unreadable(DecodeError::Newer) => {
                 return Err(newer_format());
             }
             Recognition::Unreadable(error) => {
-                self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });
+                self.events.emit(SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });
             }
             Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed => {}
         }
@@ -171,7 +182,7 @@ impl Engine {
             match self.take(&step).await {
                 Ok(Taken::Done) => {
                     if let (Some(id), 1..) = (work.id(), retries) {
-                        self.events.emit(&SessionEvent::Retried { id, retries });
+                        self.events.emit(SessionEvent::Retried { id, retries });
                     }
                     return Ok(work.done());
                 }
@@ -258,19 +269,15 @@ impl Engine {
         }
     }
 
-    /// Deletes records that have expired, at most `limit`. How many.
-    pub(crate) async fn delete_expired(&self, limit: usize) -> Result<usize, StoreError> {
-        self.call("delete_expired", self.store.delete_expired(self.clock.now(), limit)).await
-    }
-
     /// One call to the store, not longer than the operation timeout.
     async fn call<T>(
         &self,
         operation: &'static str,
         future: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let limit = self.terms.limits.max_operation_time();
+        let (limit, stopwatch) = (self.terms.limits.max_operation_time(), Stopwatch::start());
         let result = deadline::within(limit, future).await.unwrap_or_else(|| Err(StoreError::timed_out(limit)));
+        self.events.store_called(operation, stopwatch);
         if let Err(error) = &result {
             self.events.store_failed(operation, error);
         }

@@ -1,20 +1,96 @@
 //! What happens to sessions, told to the operator.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod hook;
+mod listeners;
+mod metrics;
+mod throttle;
+mod trace;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
+use crate::error::{ErrorKind, StoreErrorKind};
 use crate::token::SessionId;
+
+pub(crate) use listeners::{Events, chain};
+pub(crate) use metrics::Stopwatch;
 
 /// Something that the operator of an application may want to know.
 ///
-/// Given to the hook of [`SessionLayer::on_event`](crate::SessionLayer::on_event), and written to `tracing` with the feature
-/// of that name. Events show public ids, never tokens or secrets.
+/// Given to the hook of [`SessionLayer::on_event`](crate::SessionLayer::on_event), written to `tracing` with the feature of that
+/// name, and counted with the feature `metrics`. What has changed the store is told when it is stored, not when it is asked for,
+/// and once. Events show public ids, never tokens, secrets or data.
+///
+/// The chapter *Events* of the guide has all of them in a table, with their levels and the names of the metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SessionEvent {
+    /// A session was stored for the first time.
+    #[non_exhaustive]
+    Created {
+        /// The session.
+        id: SessionId,
+    },
+    /// A request came with a session, and something has asked for it. Once for each request.
+    #[non_exhaustive]
+    Resumed {
+        /// The session.
+        id: SessionId,
+    },
+    /// Somebody has logged in. The session has a new secret.
+    #[non_exhaustive]
+    LoggedIn {
+        /// The session.
+        id: SessionId,
+        /// Who: what [`Session::login`](crate::Session::login) was given. It is for the hook to decide who may learn it, so it
+        /// does not go to `tracing`.
+        user: Arc<str>,
+    },
+    /// A request has ended its own session, by [`logout`](crate::Session::logout) or [`destroy`](crate::Session::destroy), which
+    /// are the same.
+    #[non_exhaustive]
+    LoggedOut {
+        /// The session.
+        id: SessionId,
+        /// Who was logged in.
+        user: Option<Arc<str>>,
+    },
+    /// A session has a new secret, other than by a login: [`regenerate`](crate::Session::regenerate),
+    /// [`reauthenticated`](crate::Session::reauthenticated), or the timer.
+    #[non_exhaustive]
+    Rotated {
+        /// The session.
+        id: SessionId,
+        /// For how long the old secret stays good: by the timer, from the moment on when the client shows the new one. `None` if it
+        /// is dead.
+        grace: Option<Duration>,
+    },
+    /// A session has expired: the [sweeper](crate::SessionManager::start_sweeper) has found its record, and is about to delete it.
+    ///
+    /// Told at least once: again if the process dies in between, or if another one sweeps the same store at that moment. A sweeper
+    /// finds sessions of all names and namespaces in its store. Stores that clean up by themselves (Redis, Memcached,
+    /// `tower-sessions`) tell nothing, and neither does a store that evicts because it is full.
+    #[non_exhaustive]
+    Expired {
+        /// The session.
+        id: SessionId,
+        /// Who was logged in.
+        user: Option<Arc<str>>,
+    },
+    /// A request showed a token, or something in its place, that opens no session: it was made up, or its session is over. OWASP
+    /// wants to see such requests. Most are visitors who come back late; many at once are somebody who tries.
+    ///
+    /// Ten are told at once and then one a second, by the manager's clock, so that a flood does not fill the logs. The metrics
+    /// count each.
+    #[non_exhaustive]
+    UnknownToken {
+        /// The public half of the token, of several that of the first; `None` if it was no token at all. The client has chosen it,
+        /// so it proves nothing; but it is 16 bytes in any case and cannot forge a line of a log, and it may lead to the
+        /// session that somebody is after, or was logged out of.
+        id: Option<SessionId>,
+        /// How many were not told since the last that was.
+        suppressed: u64,
+    },
     /// A request showed several tokens under one name: two that are both good, or more than are looked up. It was taken for
     /// anonymous, and nothing was ended. Somebody may be planting cookies.
     #[non_exhaustive]
@@ -42,6 +118,8 @@ pub enum SessionEvent {
     Revoked {
         /// The session.
         id: SessionId,
+        /// Whose it was.
+        user: Option<Arc<str>>,
     },
     /// A secret that the timer has replaced was shown after its grace: it was stolen, or the new one was
     /// ([`SessionPolicy::rotate_every`](crate::SessionPolicy::rotate_every)). This should be looked into.
@@ -109,6 +187,33 @@ pub enum SessionEvent {
     },
 }
 
+impl SessionEvent {
+    /// What it is called in `tracing` and in the metrics, such as `logged_in`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "created",
+            Self::Resumed { .. } => "resumed",
+            Self::LoggedIn { .. } => "logged_in",
+            Self::LoggedOut { .. } => "logged_out",
+            Self::Rotated { .. } => "rotated",
+            Self::Expired { .. } => "expired",
+            Self::UnknownToken { .. } => "unknown_token",
+            Self::AmbiguousToken { .. } => "ambiguous_token",
+            Self::Corrupt { .. } => "corrupt",
+            Self::WrongRecord { .. } => "wrong_record",
+            Self::Revoked { .. } => "revoked",
+            Self::Replayed { .. } => "replayed",
+            Self::Dropped { .. } => "dropped",
+            Self::Lost { .. } => "lost",
+            Self::CommitFailed { .. } => "commit_failed",
+            Self::Retried { .. } => "retried",
+            Self::StoreFailed { .. } => "store_failed",
+            Self::Abandoned => "abandoned",
+            Self::Swept { .. } => "swept",
+        }
+    }
+}
+
 /// Why the changes of a request were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,93 +222,4 @@ pub enum DropReason {
     Ended,
     /// The secret that the request showed has been replaced, as at a login.
     SecretReplaced,
-}
-
-type Hook = dyn Fn(&SessionEvent) + Send + Sync;
-
-/// Where events go.
-#[derive(Clone, Default)]
-pub(crate) struct Events(Option<Arc<Hook>>);
-
-impl Events {
-    pub(crate) fn to(hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(hook)))
-    }
-
-    /// Tells everybody. A hook that panics is not allowed to keep a session from being ended.
-    pub(crate) fn emit(&self, event: &SessionEvent) {
-        trace(event);
-        if let Some(hook) = &self.0 {
-            // The hook's own state is the hook's business; ours is not touched while it runs.
-            let _ = catch_unwind(AssertUnwindSafe(|| hook(event)));
-        }
-    }
-
-    pub(crate) fn store_failed(&self, operation: &'static str, error: &StoreError) {
-        self.emit(&SessionEvent::StoreFailed { operation, kind: error.kind(), cause: chain(error) });
-    }
-
-    pub(crate) fn commit_failed(&self, id: Option<SessionId>, error: &SessionError) {
-        self.emit(&SessionEvent::CommitFailed { id, kind: error.kind(), cause: chain(error) });
-    }
-
-    pub(crate) fn lost(&self, id: Option<SessionId>, error: &SessionError) {
-        self.emit(&SessionEvent::Lost { id, cause: chain(error) });
-    }
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Events(hook)" } else { "Events" })
-    }
-}
-
-/// An error with all its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-#[cfg(feature = "tracing")]
-fn trace(event: &SessionEvent) {
-    match event {
-        SessionEvent::WrongRecord { .. } | SessionEvent::Corrupt { .. } => tracing::error!(?event, "session"),
-        SessionEvent::AmbiguousToken { .. }
-        | SessionEvent::Replayed { .. }
-        | SessionEvent::StoreFailed { .. }
-        | SessionEvent::Lost { .. }
-        | SessionEvent::CommitFailed { .. }
-        | SessionEvent::Abandoned => tracing::warn!(?event, "session"),
-        SessionEvent::Revoked { .. }
-        | SessionEvent::Dropped { .. }
-        | SessionEvent::Retried { .. }
-        | SessionEvent::Swept { .. } => {
-            tracing::debug!(?event, "session");
-        }
-    }
-}
-
-#[cfg(not(feature = "tracing"))]
-fn trace(_: &SessionEvent) {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hook_that_panics_panics_alone() {
-        let events = Events::to(|_| panic!("a bug in the hook"));
-        events.emit(&SessionEvent::Abandoned);
-    }
-
-    #[test]
-    fn causes_are_told_down_to_the_last() {
-        let error = SessionError::from(StoreError::unavailable("connection refused"));
-        assert!(chain(&error).ends_with(": the session store is not reachable: connection refused"));
-    }
 }

@@ -14,7 +14,8 @@
 //! 12. [Stores](stores): where sessions are kept
 //! 13. [Sealed records](sealed): stores that cannot read, keys and how they are changed
 //! 14. [Failures](failures): what happens if
-//! 15. [Testing](testing) your application
+//! 15. [Events](events): what operators are told, metrics
+//! 16. [Testing](testing) your application
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -57,6 +58,7 @@ chapters! {
     stores,
     sealed,
     failures,
+    events,
     testing,
     features,
 }

@@ -68,7 +68,7 @@ impl SessionManager {
                     codec: Arc::new(JsonCodec),
                 },
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
-                events: Events::default(),
+                events: Events::named(Name::default().as_str()),
                 in_flight: Arc::new(InFlight::default()),
                 turns: Arc::new(Turns::default()),
                 key_types: Arc::new(KeyTypes::default()),
@@ -121,7 +121,10 @@ impl SessionManager {
     /// [`ConfigError::SessionName`] if it cannot be a cookie's name (RFC 6265 section 4.1.1), or is longer than 64
     /// characters.
     pub fn name(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
-        self.options().terms.name = Name::new(name.as_ref())?;
+        let name = Name::new(name.as_ref())?;
+        let options = self.options();
+        options.events.rename(name.as_str());
+        options.terms.name = name;
         Ok(self)
     }
 
@@ -148,11 +151,20 @@ impl SessionManager {
         self
     }
 
-    /// Whom to tell what happens. One hook; another call replaces it. It is called in the middle of requests: hand over to
-    /// a queue what takes time. A panic in it is caught.
+    /// Whom to tell what happens. One hook; another call replaces it.
+    ///
+    /// It has a thread of its own and hears one event after the other, in their order, with the runtime of the request entered,
+    /// so that it can spawn tasks. A request goes on when its event was heard: hand over what takes time. But a hook that is stuck
+    /// keeps nobody from logging out: a request waits for a second at most, and the next ones not at all until the hook is
+    /// back. Up to 1,024 events wait for it meanwhile; the hook misses what comes on top, `tracing` and the metrics do not. A panic
+    /// in it is caught.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no thread for it.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
-        self.options().events = Events::to(hook);
+        self.options().events.listen(hook);
         self
     }
 
@@ -204,8 +216,9 @@ impl SessionManager {
 
     /// Deletes expired records from the store again and again, until the returned [`Sweeper`] is stopped or dropped.
     ///
-    /// Expired sessions are invisible whether they are deleted or not; sweeping gives their space back. To be called within
-    /// a tokio runtime. Several processes may sweep one store.
+    /// Expired sessions are invisible whether they are deleted or not; sweeping gives their space back, and tells of each
+    /// ([`SessionEvent::Expired`]). It does so for the whole store, whatever the names and namespaces of the sessions in it. To be
+    /// called within a tokio runtime. Several processes may sweep one store.
     pub fn start_sweeper(&self, settings: SweeperSettings) -> Sweeper {
         Sweeper::start(&self.engine, settings)
     }

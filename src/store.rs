@@ -71,11 +71,23 @@ pub enum SaveOutcome {
     Gone,
 }
 
+/// A record that has expired and is still stored: what [`SessionStore::expired`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "stores build it column by column, as they build a `Record`")]
+pub struct ExpiredRecord {
+    /// Which one.
+    pub id: SessionId,
+    /// Its version.
+    pub version: Version,
+    /// Who was logged in.
+    pub user: Option<Arc<str>>,
+}
+
 /// Keeps records.
 ///
 /// # Contract
 ///
-/// Correctness rests on six operations and on nothing else. No locks, no transactions across calls.
+/// Correctness rests on seven operations and on nothing else. No locks, no transactions across calls.
 ///
 /// **Atomic.** Each operation on one record happens as a whole or not at all, and operations on one record happen one
 /// after another. `save` and `touch` compare the version and write in *one* step that no other writer can come between.
@@ -125,9 +137,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Deletes the record, if there is one. Once this has returned the record is gone for good.
     async fn delete(&self, id: SessionId) -> Result<(), StoreError>;
 
-    /// Deletes at most `limit` records that are not live at `now`, and returns how many it did delete. A store that cleans
-    /// up by itself returns 0.
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// At most `limit` records that are not live at `now` and are still stored, in no particular order: fewer only if there are
+    /// no more. They stay as they are, so that whoever sweeps can tell of each before it is deleted. A store that cleans up by
+    /// itself finds none.
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError>;
+
+    /// Deletes those of these records that are not live at `now`, and returns how many it did delete. What is live, or was
+    /// deleted by others, is passed over.
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError>;
 
     /// The sessions of a user, for stores that can find them. `None` is for those that cannot.
     fn user_index(&self) -> Option<&dyn UserIndex>;
@@ -209,8 +226,12 @@ macro_rules! forward_to_pointee {
                 (**self).delete(id).await
             }
 
-            async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-                (**self).delete_expired(now, limit).await
+            async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+                (**self).expired(now, limit).await
+            }
+
+            async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+                (**self).delete_expired(ids, now).await
             }
 
             fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -43,6 +43,16 @@ impl SessionId {
         self.0.as_bytes()
     }
 
+    /// From bytes that are not random, for what is stored like a session and is none: a UUID v8 (RFC 9562 section 5.8).
+    pub(crate) fn not_random(bytes: [u8; ID_BYTES]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Whether it is a session's, as far as its form says.
+    pub(crate) fn is_random(self) -> bool {
+        self.0.get_version() == Some(uuid::Version::Random)
+    }
+
     /// The same as a [`Uuid`].
     pub const fn as_uuid(&self) -> Uuid {
         self.0

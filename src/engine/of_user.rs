@@ -48,11 +48,11 @@ impl Engine {
     pub(crate) async fn revoke(&self, user: &str, id: SessionId) -> Result<bool, SessionError> {
         let now = self.clock.now();
         let Some(record) = self.load(id, now, Reading::Fresh).await? else { return Ok(false) };
-        let found = self.identify(user, &record, now)?.is_some();
-        if found {
-            self.end(id).await?;
+        let found = self.identify(user, &record, now)?;
+        if let Some(session) = &found {
+            self.end(session).await?;
         }
-        Ok(found)
+        Ok(found.is_some())
     }
 
     /// Ends all sessions of a user but one. How many.
@@ -60,7 +60,7 @@ impl Engine {
         let found = self.sessions_of(user).await?;
         let mut ended = 0;
         for session in found.iter().filter(|session| Some(session.id) != except) {
-            self.end(session.id).await?;
+            self.end(session).await?;
             ended += 1;
         }
         Ok(ended)
@@ -108,15 +108,16 @@ impl Engine {
         let touch = self.store.touch(session.id, session.version, LONG_AGO, self.clock.now());
         match self.call("touch", touch).await? {
             SaveOutcome::Conflict => Ok(false),
-            SaveOutcome::Saved => self.end(session.id).await.map(|()| true),
+            SaveOutcome::Saved => self.end(session).await.map(|()| true),
             SaveOutcome::Gone => Ok(true),
         }
     }
 
-    async fn end(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn end(&self, session: &Found) -> Result<(), StoreError> {
+        let id = session.id;
         self.call("delete", self.store.delete(id)).await?;
         self.endings.announce(id);
-        self.events.emit(&SessionEvent::Revoked { id });
+        self.events.emit(SessionEvent::Revoked { id, user: session.contents.user.clone() });
         Ok(())
     }
 
@@ -128,10 +129,10 @@ impl Engine {
         match self.terms.identify(record, now) {
             Identity::Ours(contents) => return Ok(Some(Found { id, expires_at, contents, version })),
             Identity::Stranger => {}
-            Identity::WrongRecord => self.events.emit(&SessionEvent::WrongRecord { id }),
+            Identity::WrongRecord => self.events.emit(SessionEvent::WrongRecord { id }),
             Identity::Unreadable(DecodeError::Newer) => return Err(newer_format()),
             Identity::Unreadable(error) => {
-                self.events.emit(&SessionEvent::Corrupt { id, cause: error.to_string() });
+                self.events.emit(SessionEvent::Corrupt { id, cause: error.to_string() });
             }
         }
         Ok(None)

@@ -124,7 +124,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.end() {
-            self.events.emit(&SessionEvent::Abandoned);
+            self.events.emit(SessionEvent::Abandoned);
         }
     }
 }
@@ -179,7 +179,8 @@ mod tests {
     fn without_a_runtime_it_says_so() {
         let (in_flight, heard) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
         let told = heard.clone();
-        let events = Events::to(move |event| told.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
+        let mut events = Events::default();
+        events.listen(move |event| told.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
         drop(RunToEnd::new(&in_flight, &events, async {}));
         assert!(heard.load(Ordering::SeqCst));
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Engine, Reading, RunToEnd, deadline};
 use crate::error::{ErrorKind, SessionError};
-use crate::event::SessionEvent;
+use crate::event::{SessionEvent, Stopwatch};
 use crate::journal::Journal;
 use crate::state::{Bearer, Mode, Next, Present, Recognition, State, Stored, TokenChange, Work, ended};
 
@@ -178,7 +178,14 @@ impl Unit {
         }
     }
 
-    async fn perform(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn perform(&self, work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+        let stopwatch = Stopwatch::start();
+        let result = self.carry_out(work, mode).await;
+        self.engine.events.committed(stopwatch);
+        result
+    }
+
+    async fn carry_out(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
         let seat = match engine.take_seat(&mut work).await {
             Ok(seat) => seat,
@@ -198,7 +205,11 @@ impl Unit {
             engine.leave_seat(&seat).await;
         }
         match result {
-            Ok(stored) => self.finish(engine.end_surplus(stored, &work).await, &work, mode),
+            Ok(stored) => {
+                // It has happened: whatever becomes of those who hear of it.
+                work.events(&stored, &engine.terms).for_each(|event| engine.events.emit(event));
+                self.finish(engine.end_surplus(stored, &work).await, &work, mode)
+            }
             // A request that only reads does not fail because its session could not be kept alive for longer.
             Err(_) if work.is_upkeep() => Ok(self.token_change()),
             Err(error) => {
@@ -232,7 +243,7 @@ impl Unit {
         let written_since = self.state().finish(stored, work);
         if let Some(reason) = dropped {
             if !work.is_upkeep() {
-                self.engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
+                self.engine.events.emit(SessionEvent::Dropped { id: work.id(), reason });
             }
             // In the middle of a request somebody waits who can still act on it.
             if mode == Mode::Save {

@@ -26,15 +26,16 @@ impl Default for SweeperSettings {
 }
 
 impl SweeperSettings {
-    /// How long to wait between two sweeps: 5 minutes if not given, at least a second. Up to a tenth of it is added at random, so that many
-    /// processes do not sweep at the same time. After an error the wait is doubled, up to 16 times.
+    /// How long to wait between two sweeps: 5 minutes if not given, at least a second. The first begins at once. Up to a tenth of
+    /// it is added at random to every wait, so that many processes do not sweep at the same time. After an error the wait is
+    /// doubled, up to 16 times.
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = if interval.as_secs() == 0 { Duration::from_secs(1) } else { interval };
         self
     }
 
-    /// How many records to delete in one call to the store: 1,000 if not given, at least 1. A sweep makes as many calls as
-    /// it takes. Each has to end within [`Limits::operation_timeout`](crate::Limits::operation_timeout).
+    /// How many records to tell of and to delete in one step: 1,000 if not given, at least 1. A sweep takes as many steps as
+    /// needed, each of two calls to the store. Each has to end within [`Limits::operation_timeout`](crate::Limits::operation_timeout).
     pub const fn batch(mut self, records: usize) -> Self {
         self.batch = if records == 0 { 1 } else { records };
         self
@@ -96,9 +97,10 @@ struct Sweep {
 impl Sweep {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut failures_in_a_row = 0_u32;
+        // Soon after the start, lest a process that is often started anew never sweeps.
+        let mut wait = Duration::ZERO;
         loop {
-            let wait = self.settings.interval.saturating_mul(1 << failures_in_a_row.min(4));
-            let wait = wait.saturating_add(jitter(wait / 10));
+            wait = wait.saturating_add(jitter(self.settings.interval / 10));
             // Ends as well when the `Sweeper`, and with it the sender, is dropped.
             if let Ok(Ok(_) | Err(_)) = tokio::time::timeout(wait, stopped.wait_for(|stop| *stop)).await {
                 return;
@@ -111,6 +113,7 @@ impl Sweep {
                 failures_in_a_row += 1;
                 self.note(|report| report.failures += 1);
             }
+            wait = self.settings.interval.saturating_mul(1 << failures_in_a_row.min(4));
         }
     }
 
@@ -118,11 +121,13 @@ impl Sweep {
         let (started, batch) = (Instant::now(), self.settings.batch);
         let mut deleted = 0;
         let ended = loop {
-            let step = self.engine.delete_expired(batch).await;
-            let Ok(count) = step else { break step.map(drop) };
-            deleted += count;
-            self.note(|report| report.deleted += count as u64);
-            if count < batch || *stopped.borrow() {
+            let step = match self.engine.sweep(batch).await {
+                Ok(step) => step,
+                Err(error) => break Err(error),
+            };
+            deleted += step.deleted;
+            self.note(|report| report.deleted += step.deleted as u64);
+            if !step.is_more || *stopped.borrow() {
                 break Ok(());
             }
             tokio::task::yield_now().await;
@@ -133,7 +138,7 @@ impl Sweep {
                 report.sweeps += 1;
                 report.last_took = Some(took);
             });
-            self.engine.events.emit(&SessionEvent::Swept { deleted, took });
+            self.engine.events.emit(SessionEvent::Swept { deleted, took });
         }
         ended
     }

@@ -1,5 +1,7 @@
 //! A commit under way: the changes that were taken out of a [`State`](super::State), and how they get into the store.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
-    load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version, load_fresh,
 };
 use trust::{Entry, Ticket, Trust};
 
@@ -180,9 +180,17 @@ impl<Front: SessionStore, Back: SessionStore> SessionStore for CachedStore<Front
         Ok(())
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let _ = self.front.delete_expired(now, limit).await;
-        self.back.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        // Copies that are too old to be served. Nobody is told of them: their sessions live in the back.
+        if let Ok(copies) = self.front.expired(now, limit).await {
+            let ids: Vec<_> = copies.iter().map(|copy| copy.id).collect();
+            let _ = self.front.delete_expired(&ids, now).await;
+        }
+        self.back.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.back.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use disk::{Disk, RealDisk};
 use failure::Failure;
@@ -40,7 +41,7 @@ use format::{Head, PAYLOAD_MAX, USER_MAX};
 ///
 /// A load reads one file. A write syncs the new file and its folder, which takes the disk some milliseconds; writes on
 /// sessions in different folders do not wait for each other. [`records_of`](UserIndex::records_of) and
-/// [`delete_expired`](SessionStore::delete_expired) read the head of every file: 10,000 files
+/// [`expired`](SessionStore::expired) read the head of every file: 10,000 files
 /// are opened for 10,000 sessions. If users list their sessions often, or there are many of them, choose a database.
 ///
 /// # In the folder
@@ -141,27 +142,30 @@ impl Shared {
         Folder::new(&*self.disk, &self.root, first_byte)
     }
 
-    /// Deletes the records of a folder that are not live, at most `limit`.
-    fn delete_expired_in(&self, first_byte: u8, now: Timestamp, limit: usize) -> Result<usize, Failure> {
+    /// The records of a folder that are not live, at most `limit`.
+    fn expired_in(&self, first_byte: u8, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, Failure> {
         let folder = self.folder(first_byte);
         let mut expired = Vec::new();
         for id in folder.ids()? {
             if expired.len() == limit {
                 break;
             }
-            if readable(folder.head(id))?.is_some_and(|head| !head.is_live(now)) {
-                expired.push(id);
+            if let Some(head) = readable(folder.head(id))?.filter(|head| !head.is_live(now)) {
+                expired.push(ExpiredRecord { id, version: head.version, user: head.user });
             }
         }
-        if expired.is_empty() {
-            return Ok(0);
-        }
+        Ok(expired)
+    }
+
+    /// Deletes those of these records of one folder that are not live.
+    fn delete_expired_in(&self, first_byte: u8, ids: &[SessionId], now: Timestamp) -> Result<usize, Failure> {
+        let folder = self.folder(first_byte);
         let locked = folder.lock()?;
         locked.remove_temp()?;
         let mut deleted = 0;
-        for id in expired {
+        for id in ids {
             // Somebody may have prolonged it, or replaced it by a new one.
-            if readable(locked.head(id))?.is_some_and(|head| !head.is_live(now)) && locked.remove(id)? {
+            if readable(locked.head(*id))?.is_some_and(|head| !head.is_live(now)) && locked.remove(*id)? {
                 deleted += 1;
             }
         }
@@ -286,18 +290,31 @@ impl SessionStore for FileStore {
         .await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
         let shared = self.0.clone();
         blocking(move || {
             let first = shared.next_search.load(Ordering::Relaxed);
-            let mut deleted = 0;
+            let mut found = Vec::new();
             for step in 0..=u8::MAX {
                 let first_byte = first.wrapping_add(step);
-                deleted += shared.delete_expired_in(first_byte, now, limit - deleted)?;
+                found.append(&mut shared.expired_in(first_byte, now, limit - found.len())?);
                 shared.next_search.store(first_byte, Ordering::Relaxed);
-                if deleted == limit {
+                if found.len() == limit {
                     break;
                 }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        let (shared, mut ids) = (self.0.clone(), ids.to_vec());
+        blocking(move || {
+            ids.sort_unstable();
+            let mut deleted = 0;
+            for ids in ids.chunk_by(|one, next| one.as_bytes()[0] == next.as_bytes()[0]) {
+                deleted += shared.delete_expired_in(ids[0].as_bytes()[0], ids, now)?;
             }
             Ok(deleted)
         })

@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use crate::error::ConfigError;
 use client::{Client, Found, Replaced};
@@ -37,7 +38,7 @@ const PREFIX_MAX: usize = 200;
 /// | what can be lost | any session at any time when the server's memory is full; all of a server's sessions when it restarts |
 ///
 /// A save and a touch are two round trips, everything else is one. Expired sessions disappear by themselves, so
-/// `delete_expired` has nothing to do.
+/// a sweeper finds none, and [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told.
 ///
 /// # What is lost, and when
 ///
@@ -238,7 +239,11 @@ impl SessionStore for MemcachedStore {
         self.within(self.client.delete(&self.key(id))).await
     }
 
-    async fn delete_expired(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, _: Timestamp, _: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_expired(&self, _: &[SessionId], _: Timestamp) -> Result<usize, StoreError> {
         Ok(0)
     }
 

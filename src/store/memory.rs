@@ -5,13 +5,14 @@ mod shard;
 mod users;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use expiry::Queue;
 use shard::{Shard, Taken};
@@ -24,8 +25,8 @@ const SHARDS: usize = 64;
 /// no request pays for the expiry of many.
 const CLEARED_PER_CREATE: usize = 2;
 
-/// How many expired records are cleared away while a shard is locked: some 100 microseconds of work.
-const CLEARED_PER_LOCK: usize = 128;
+/// How many expired records are deleted while a shard is locked: some 100 microseconds of work.
+const DELETED_PER_LOCK: usize = 128;
 
 /// Keeps sessions in memory, for one process.
 ///
@@ -42,9 +43,10 @@ const CLEARED_PER_LOCK: usize = 128;
 /// | user index | yes |
 /// | what can be lost | everything when the process ends; what expires soonest when the store is full |
 ///
-/// Expired records give their memory back when records are created, little by little, and through
-/// [`delete_expired`](SessionStore::delete_expired): start a [sweeper](crate::SessionManager::start_sweeper) if there may be
-/// hours without new sessions.
+/// Expired records give their memory back when records are created, little by little. Start a
+/// [sweeper](crate::SessionManager::start_sweeper) if there may be hours without new sessions, or if you want to be told of each
+/// ([`SessionEvent::Expired`](crate::SessionEvent::Expired)): as soon as it has looked for the first time, expired records are
+/// left to it. Only a full store evicts them before.
 ///
 /// # Example: at most 10,000 sessions and 16 MiB
 ///
@@ -65,6 +67,8 @@ struct Shared {
     bytes: AtomicUsize,
     max_entries: AtomicUsize,
     max_bytes: AtomicUsize,
+    /// Whether somebody asks for what has expired. From then on it is left to them, who may want to tell of each record.
+    is_swept: AtomicBool,
 }
 
 /// A shard, and when its first records expire, so that the fullest store finds what to evict without locking all of it.
@@ -90,6 +94,7 @@ impl MemoryStore {
             bytes: AtomicUsize::new(0),
             max_entries: AtomicUsize::new(1 << 20),
             max_bytes: AtomicUsize::new(1 << 30),
+            is_swept: AtomicBool::new(false),
         }))
     }
 
@@ -194,20 +199,39 @@ impl Shared {
         }
     }
 
-    fn clear_expired(&self, slot: &Slot, shard: &mut Shard, now: Timestamp, limit: usize) -> usize {
+    /// Clears away some records that have expired, unless somebody sweeps.
+    fn clear_expired(&self, shard: &mut Shard, now: Timestamp) {
+        if self.is_swept.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut due = || Queue::ALL.into_iter().find_map(|queue| shard.pop_soonest(queue, now));
         let mut cleared = 0;
-        for queue in Queue::ALL {
-            while cleared < limit {
-                let Some(taken) = shard.pop_soonest(queue, now) else { break };
-                self.forget(taken);
-                cleared += 1;
-            }
+        while cleared < CLEARED_PER_CREATE
+            && let Some(taken) = due()
+        {
+            self.forget(taken);
+            cleared += 1;
         }
         if cleared > 0 {
             shard.give_memory_back();
         }
-        slot.update_hints(shard);
-        cleared
+    }
+
+    /// Deletes those of these records of one shard that have expired. How many.
+    fn delete_expired_in(&self, slot: &Slot, ids: &[SessionId], now: Timestamp) -> usize {
+        let (mut shard, mut deleted) = (slot.lock(), 0);
+        for id in ids {
+            if shard.get(*id).is_some_and(|entry| entry.expires_at <= now)
+                && let Some(taken) = shard.remove(*id)
+            {
+                self.forget(taken);
+                deleted += 1;
+            }
+        }
+        shard.drop_leading_items(now);
+        shard.give_memory_back();
+        slot.update_hints(&shard);
+        deleted
     }
 }
 
@@ -233,7 +257,7 @@ impl SessionStore for MemoryStore {
         store.reserve(size, now);
         let slot = store.slot(record.id);
         let mut shard = slot.lock();
-        store.clear_expired(slot, &mut shard, now, CLEARED_PER_CREATE);
+        store.clear_expired(&mut shard, now);
         match shard.get(record.id) {
             Some(existing) if now < existing.expires_at => {
                 store.release(size);
@@ -316,16 +340,23 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let mut deleted = 0;
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.0.is_swept.store(true, Ordering::Relaxed);
+        let mut found = Vec::new();
         for slot in &self.0.shards {
-            loop {
-                let step = CLEARED_PER_LOCK.min(limit - deleted);
-                let cleared = self.0.clear_expired(slot, &mut slot.lock(), now, step);
-                deleted += cleared;
-                if cleared < CLEARED_PER_LOCK {
-                    break;
-                }
+            let mut shard = slot.lock();
+            found.extend(shard.expired(now, limit - found.len()));
+            slot.update_hints(&shard);
+        }
+        Ok(found)
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        // As they were found: shard by shard.
+        for ids in ids.chunk_by(|one, next| std::ptr::eq(self.0.slot(*one), self.0.slot(*next))) {
+            for ids in ids.chunks(DELETED_PER_LOCK) {
+                deleted += self.0.delete_expired_in(self.0.slot(ids[0]), ids, now);
             }
         }
         Ok(deleted)

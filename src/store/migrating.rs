@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
-    Version, load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version, load_fresh,
 };
 
 /// The payload of a tombstone. No codec writes it: JSON has no NUL.
@@ -59,6 +59,8 @@ const UNFINISHED_MAX: usize = 10_000;
 ///   Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
 ///   store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a
 ///   session whose expiry was moved to an earlier time.
+/// - After such a death [`SessionEvent::Expired`](crate::SessionEvent::Expired) may be told of the old copy while the session
+///   lives on in the new store.
 /// - A new store that may evict sessions, such as Memcached, may evict tombstones as well.
 ///
 /// # Example: from one store to another
@@ -156,6 +158,33 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         let is_unfinished = self.shared.unfinished().contains(&id);
         if is_unfinished {
             self.finish_quietly(id).await;
+        }
+    }
+
+    /// Brings moves to their end that have stopped halfway.
+    async fn finish_some(&self, now: Timestamp, limit: usize) -> Result<(), StoreError> {
+        let unfinished: Vec<_> = self.shared.unfinished().iter().take(limit).copied().collect();
+        for id in unfinished {
+            // Also those that were never copied are listed, if their mover was cut short.
+            if self.new.load(id, now).await?.is_some() {
+                self.finish(id).await?;
+            } else if self.old.load(id, now).await?.is_none() {
+                self.shared.unfinished().remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// What has expired in the new store. Tombstones are no sessions: they are deleted at once, and nobody is told.
+    async fn expired_in_new(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        loop {
+            let found = self.new.expired(now, limit).await?;
+            let (tombstones, sessions): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|record| record.version == TOMBSTONE_VERSION);
+            let ids: Vec<_> = tombstones.iter().map(|tombstone| tombstone.id).collect();
+            if ids.is_empty() || self.new.delete_expired(&ids, now).await? == 0 {
+                return Ok(sessions);
+            }
         }
     }
 
@@ -279,20 +308,19 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
         self.finish(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
         self.see(now);
-        let unfinished: Vec<_> = self.shared.unfinished().iter().take(limit).copied().collect();
-        for id in unfinished {
-            // Also those that were never copied are listed, if their mover was cut short.
-            if self.new.load(id, now).await?.is_some() {
-                self.finish(id).await?;
-            } else if self.old.load(id, now).await?.is_none() {
-                self.shared.unfinished().remove(&id);
-            }
+        self.finish_some(now, limit).await?;
+        let mut found = self.expired_in_new(now, limit).await?;
+        if found.len() < limit {
+            found.append(&mut self.old.expired(now, limit - found.len()).await?);
         }
-        let in_new = self.new.delete_expired(now, limit).await?;
-        let in_old = if in_new < limit { self.old.delete_expired(now, limit - in_new).await? } else { 0 };
-        Ok(in_new + in_old)
+        Ok(found)
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.see(now);
+        Ok(self.new.delete_expired(ids, now).await? + self.old.delete_expired(ids, now).await?)
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

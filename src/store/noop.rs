@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 
 /// Keeps nothing: every request starts with an empty session.
@@ -43,7 +44,11 @@ impl SessionStore for NoopStore {
         Ok(())
     }
 
-    async fn delete_expired(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, _: Timestamp, _: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_expired(&self, _: &[SessionId], _: Timestamp) -> Result<usize, StoreError> {
         Ok(0)
     }
 

@@ -15,10 +15,13 @@ use std::sync::Arc;
 
 use sqlx::{SqlSafeStr as _, SqlStr};
 
-use super::{CreateOutcome, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, Version};
+use super::{
+    CreateOutcome, ExpiredRecord, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp,
+    Version,
+};
 use connections::Connections;
 use dialect::{Dialect, Row, Value};
-use table::{Statements, Table};
+use table::{DELETED_AT_ONCE, Statements, Table};
 
 #[cfg(feature = "mysql")]
 pub use mysql::MysqlStore;
@@ -123,14 +126,18 @@ impl<DB: Dialect> Sql<DB> {
         lease.settle(result)
     }
 
-    /// Reading can be done twice. A held connection that turns out to be dead costs no more than that.
     async fn read(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Record>, StoreError> {
+        self.rows(statement, values).await?.into_iter().map(Row::into_record).collect()
+    }
+
+    /// Reading can be done twice. A held connection that turns out to be dead costs no more than that.
+    async fn rows(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         let mut lease = self.connections.reads.lease().await.map_err(connections::store_error::<DB>)?;
         loop {
             let may_be_stale = lease.is_reused();
             let result = DB::fetch(lease.connection(), statement.clone(), values).await;
             match lease.settle(result) {
-                Ok(rows) => return rows.into_iter().map(Row::into_record).collect(),
+                Ok(rows) => return Ok(rows),
                 Err(error) if may_be_stale && connections::is_lost::<DB>(&error) => {
                     lease = self.connections.reads.fresh_lease().await.map_err(connections::store_error::<DB>)?;
                 }
@@ -218,11 +225,24 @@ impl<DB: Dialect> Sql<DB> {
         result.map(drop).map_err(connections::store_error::<DB>)
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = [Value::Int(now.as_millis()), Value::Int(limit)];
-        let rows = self.write(&self.statements.delete_expired, &values).await?;
-        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+        let rows = self.rows(&self.statements.expired, &values).await?;
+        Ok(rows.into_iter().filter_map(Row::into_expired).collect())
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        for ids in ids.chunks(DELETED_AT_ONCE) {
+            // To name a record again does no harm.
+            let named = ids.iter().chain(std::iter::repeat(&ids[0])).take(DELETED_AT_ONCE);
+            let mut values: Vec<_> = named.map(|id| Value::Bytes(id.as_bytes())).collect();
+            values.push(Value::Int(now.as_millis()));
+            let rows = self.write(&self.statements.delete_expired, &values).await?;
+            deleted += usize::try_from(rows).unwrap_or(usize::MAX);
+        }
+        Ok(deleted)
     }
 
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
@@ -247,6 +267,15 @@ fn user_value<DB: Dialect>(record: &Record) -> Result<Value<'_>, StoreError> {
 }
 
 impl Row {
+    /// What cannot be read of it is left out: it is to be deleted all the same.
+    fn into_expired(self) -> Option<ExpiredRecord> {
+        Some(ExpiredRecord {
+            id: SessionId::from_bytes(self.id.try_into().ok()?),
+            version: Version::try_from(self.version).unwrap_or_default(),
+            user: self.user.and_then(|user| String::from_utf8(user).ok()).map(Into::into),
+        })
+    }
+
     fn into_record(self) -> Result<Record, StoreError> {
         Ok(Record {
             id: SessionId::from_bytes(
@@ -328,8 +357,12 @@ macro_rules! sql_store {
                 self.0.delete(id).await
             }
 
-            async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-                self.0.delete_expired(now, limit).await
+            async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+                self.0.expired(now, limit).await
+            }
+
+            async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+                self.0.delete_expired(ids, now).await
             }
 
             fn user_index(&self) -> Option<&dyn UserIndex> {

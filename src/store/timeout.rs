@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
-    load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version, load_fresh,
 };
 
 /// Puts a deadline on every call to the store inside: a call that takes longer fails with
@@ -81,8 +81,12 @@ impl<S: SessionStore> SessionStore for TimeoutStore<S> {
         self.within(self.inner.delete(id)).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.within(self.inner.delete_expired(now, limit)).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.within(self.inner.expired(now, limit)).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.within(self.inner.delete_expired(ids, now)).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

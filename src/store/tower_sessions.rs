@@ -15,8 +15,8 @@ use tower_sessions_core::session::{Id as ForeignId, Record as ForeignRecord};
 use tower_sessions_core::session_store::Error as ForeignError;
 
 use super::{
-    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex,
-    Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version,
 };
 
 /// Locks keep writers of one session apart, and those of different ones mostly out of each other's way.
@@ -54,8 +54,8 @@ const LIFE_MAX: Duration = Duration::from_hours(400 * 365 * 24);
 /// all that is not about encoding counts as [`Unavailable`](super::StoreErrorKind::Unavailable).
 ///
 /// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own.
-/// Expired records are removed by the store's own deletion task, which has to be started as its docs say;
-/// `delete_expired` does nothing here.
+/// Expired records are removed by the store's own deletion task, which has to be started as its docs say; a sweeper finds none,
+/// and [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told.
 ///
 /// # Example: any such store
 ///
@@ -190,7 +190,11 @@ impl<S: ForeignStore> SessionStore for TowerSessionsStore<S> {
         self.alone(id, move |shared| async move { shared.inner.delete(&foreign_id(id)).await.map_err(failure) }).await
     }
 
-    async fn delete_expired(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, _: Timestamp, _: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_expired(&self, _: &[SessionId], _: Timestamp) -> Result<usize, StoreError> {
         Ok(0)
     }
 

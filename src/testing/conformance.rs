@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Payloads up to 1 MB, [`delete_expired`](SessionStore::delete_expired) deletes, 1,000 concurrent savers.
+    /// Payloads up to 1 MB, expired records stay until they are [deleted](SessionStore::delete_expired), 1,000 concurrent savers.
     fn default() -> Self {
         Self { max_payload: 1_000_000, deletes_expired: true, concurrent_savers: 1_000 }
     }
@@ -53,7 +53,7 @@ impl Settings {
         self
     }
 
-    /// The store cleans up by itself, so that `delete_expired` has nothing to do.
+    /// The store cleans up by itself, so that `expired` finds nothing.
     pub const fn cleans_up_by_itself(mut self) -> Self {
         self.deletes_expired = false;
         self
@@ -150,7 +150,8 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             ids_are_compared_exactly,
             payloads_come_back_byte_for_byte,
             a_payload_beyond_the_limit_is_refused,
-            delete_expired_deletes_in_batches_and_nothing_else,
+            expired_records_are_listed_until_they_are_deleted,
+            expired_records_are_deleted_in_batches,
             of_many_savers_one_wins,
             of_many_creators_one_wins,
             the_user_index_follows,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
+use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
 /// Counts the calls to the store inside. Clones share their counts, if the store inside is shared by its clones.
@@ -35,6 +35,7 @@ struct Counts {
     save: AtomicUsize,
     touch: AtomicUsize,
     delete: AtomicUsize,
+    expired: AtomicUsize,
     delete_expired: AtomicUsize,
 }
 
@@ -48,6 +49,7 @@ pub struct Calls {
     pub save: usize,
     pub touch: usize,
     pub delete: usize,
+    pub expired: usize,
     pub delete_expired: usize,
 }
 
@@ -66,6 +68,7 @@ impl<S> CountingStore<S> {
             save: read(&self.counts.save),
             touch: read(&self.counts.touch),
             delete: read(&self.counts.delete),
+            expired: read(&self.counts.expired),
             delete_expired: read(&self.counts.delete_expired),
         }
     }
@@ -79,6 +82,7 @@ impl<S> CountingStore<S> {
             save: take(&self.counts.save),
             touch: take(&self.counts.touch),
             delete: take(&self.counts.delete),
+            expired: take(&self.counts.expired),
             delete_expired: take(&self.counts.delete_expired),
         }
     }
@@ -122,9 +126,14 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.delete(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        count(&self.counts.expired);
+        self.inner.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
         count(&self.counts.delete_expired);
-        self.inner.delete_expired(now, limit).await
+        self.inner.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
+use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
 /// An operation of a store.
@@ -23,6 +23,7 @@ pub enum Operation {
     Save,
     Touch,
     Delete,
+    Expired,
     DeleteExpired,
 }
 
@@ -89,8 +90,8 @@ impl<S> FaultStore<S> {
 
     /// Lets every call of every operation go wrong.
     pub fn everything(&self, fault: Fault) {
-        use Operation::{Create, Delete, DeleteExpired, Load, Save, Touch};
-        for operation in [Create, Load, Save, Touch, Delete, DeleteExpired] {
+        use Operation::{Create, Delete, DeleteExpired, Expired, Load, Save, Touch};
+        for operation in [Create, Load, Save, Touch, Delete, Expired, DeleteExpired] {
             self.always(operation, fault);
         }
     }
@@ -181,8 +182,12 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.run(Operation::Delete, self.inner.delete(id)).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.run(Operation::DeleteExpired, self.inner.delete_expired(now, limit)).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.run(Operation::Expired, self.inner.expired(now, limit)).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.run(Operation::DeleteExpired, self.inner.delete_expired(ids, now)).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
-use cloakroom::store::{CreateOutcome, FreshReads, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+};
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     Conflicts, ErrorKind, MemoryStore, Session, SessionError, SessionEvent, SessionId, SessionManager, SessionPolicy,
@@ -154,8 +156,12 @@ impl SessionStore for SendsTwice {
         self.0.delete(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.0.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.0.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.0.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {
@@ -319,8 +325,12 @@ impl SessionStore for LandsLate {
         self.0.delete(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.0.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.0.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.0.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

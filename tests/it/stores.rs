@@ -17,7 +17,9 @@ mod timeout;
 mod tower_sessions;
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+};
 use cloakroom::{MemoryStore, Session, SessionId, SessionManager, SessionStore, Token, TokenChange};
 
 use crate::support::gate::Gate;
@@ -73,8 +75,12 @@ impl SessionStore for GatedLoads {
         self.inner.delete(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.inner.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.inner.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
+use cloakroom::store::Timestamp;
 use cloakroom::testing::TestClock;
 use cloakroom::{SessionEvent, SessionLayer, SessionManager, SessionStore};
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -113,6 +114,12 @@ impl EventLog {
     pub fn count(&self, matches: impl Fn(&SessionEvent) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|event| matches(event)).count()
     }
+}
+
+/// One step of a sweep: how many records it has deleted.
+pub async fn sweep(store: &impl SessionStore, now: Timestamp, limit: usize) -> usize {
+    let ids: Vec<_> = store.expired(now, limit).await.unwrap().iter().map(|record| record.id).collect();
+    store.delete_expired(&ids, now).await.unwrap()
 }
 
 /// A manager whose time stands still until the test moves it.

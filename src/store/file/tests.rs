@@ -252,7 +252,8 @@ async fn recorded(forgets: Forgets) -> Vec<Step> {
         disk.note(Step::Confirmed);
     }
     disk.note(Step::Begin(sharing, None));
-    assert_eq!(store.delete_expired(Timestamp::MAX, 10).await.unwrap(), 1);
+    let expired: Vec<_> = store.expired(Timestamp::MAX, 10).await.unwrap().iter().map(|record| record.id).collect();
+    assert_eq!(store.delete_expired(&expired, Timestamp::MAX).await.unwrap(), 1);
     disk.note(Step::Confirmed);
     let steps = disk.steps.lock().unwrap();
     steps.clone()

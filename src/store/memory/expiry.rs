@@ -40,6 +40,11 @@ impl ExpiryQueue {
         self.0.pop();
     }
 
+    /// In no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Timestamp, SessionId)> {
+        self.0.iter().map(|Reverse(item)| *item)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

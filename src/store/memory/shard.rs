@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::expiry::{ExpiryQueue, Queue};
 use crate::clock::Timestamp;
 use crate::record::{Payload, Record, Version};
-use crate::store::SaveOutcome;
+use crate::store::{ExpiredRecord, SaveOutcome};
 use crate::token::SessionId;
 
 /// What an entry takes beside its payload: its place in the map and in the queue.
@@ -122,18 +122,51 @@ impl Shard {
 
     /// Takes out the record of a queue that expires first, if that is not later than `until`.
     pub(super) fn pop_soonest(&mut self, queue: Queue, until: Timestamp) -> Option<Taken> {
+        let id = self.soonest(queue, until)?;
+        self.queues[queue as usize].pop();
+        self.remove(id)
+    }
+
+    /// The record of a queue that expires first, if that is not later than `until`. It stands first in its queue then: items
+    /// that are out of date are put right on the way.
+    fn soonest(&mut self, queue: Queue, until: Timestamp) -> Option<SessionId> {
         while let Some((at, id)) = self.queues[queue as usize].first().filter(|(at, _)| *at <= until) {
-            self.queues[queue as usize].pop();
-            let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.queued == (queue, at)) else {
-                continue;
-            };
-            if entry.expires_at == at {
-                return self.remove(id);
+            match self.entries.get_mut(&id).filter(|entry| entry.queued == (queue, at)) {
+                Some(entry) if entry.expires_at == at => return Some(id),
+                Some(entry) => {
+                    entry.queued.1 = entry.expires_at;
+                    let expires_at = entry.expires_at;
+                    self.queues[queue as usize].pop();
+                    self.queues[queue as usize].push(expires_at, id);
+                }
+                None => self.queues[queue as usize].pop(),
             }
-            entry.queued.1 = entry.expires_at;
-            self.queues[queue as usize].push(entry.expires_at, id);
         }
         None
+    }
+
+    /// Drops what deleted records have left behind in front of the queues.
+    pub(super) fn drop_leading_items(&mut self, until: Timestamp) {
+        for queue in Queue::ALL {
+            let _ = self.soonest(queue, until);
+        }
+    }
+
+    /// Records that have expired, at most `limit`. They stay.
+    pub(super) fn expired(&mut self, now: Timestamp, limit: usize) -> Vec<ExpiredRecord> {
+        let mut found = Vec::new();
+        for queue in Queue::ALL {
+            if found.len() < limit && self.soonest(queue, now).is_some() {
+                let due = self.queues[queue as usize].iter().filter(|(at, _)| *at <= now);
+                let dead = due.filter_map(|(at, id)| {
+                    let entry = self.entries.get(&id)?;
+                    let is_dead = entry.queued == (queue, at) && entry.expires_at <= now;
+                    is_dead.then(|| ExpiredRecord { id, version: entry.version, user: entry.user.clone() })
+                });
+                found.extend(dead.take(limit - found.len()));
+            }
+        }
+        found
     }
 
     /// When the first record of a queue expires, or earlier.

@@ -154,16 +154,22 @@ async fn the_user_index_follows_every_change() {
     assert!(ids_of(&store, "ada").await.is_empty());
 }
 
+/// Lists what has expired, and deletes it. How many.
+async fn sweep(store: &MemoryStore, now: Timestamp, limit: usize) -> usize {
+    let ids: Vec<_> = store.expired(now, limit).await.unwrap().iter().map(|record| record.id).collect();
+    store.delete_expired(&ids, now).await.unwrap()
+}
+
 #[tokio::test]
 async fn expired_records_give_their_memory_back() {
     let store = MemoryStore::new();
     for n in 0..20_000 {
         create(&store, &record(n, (n % 2 == 0).then_some("ada"), at(1000 + n as i64))).await;
     }
-    assert_eq!(store.delete_expired(at(0), usize::MAX).await.unwrap(), 0);
-    assert_eq!(store.delete_expired(at(1000 + 4_999), 1_000).await.unwrap(), 1_000);
-    assert_eq!(store.delete_expired(at(1000 + 4_999), usize::MAX).await.unwrap(), 4_000);
-    assert_eq!(store.delete_expired(at(HOUR), usize::MAX).await.unwrap(), 15_000);
+    assert_eq!(sweep(&store, at(0), usize::MAX).await, 0);
+    assert_eq!(sweep(&store, at(1000 + 4_999), 1_000).await, 1_000);
+    assert_eq!(sweep(&store, at(1000 + 4_999), usize::MAX).await, 4_000);
+    assert_eq!(sweep(&store, at(HOUR), usize::MAX).await, 15_000);
     assert_eq!((store.len(), store.bytes()), (0, 0));
     assert!(store.0.shards.iter().all(|slot| slot.lock().capacity() < 200));
     assert!(store.records_of("ada", NOW).await.unwrap().is_empty());
@@ -182,6 +188,34 @@ async fn creating_clears_away_what_has_expired() {
 }
 
 #[tokio::test]
+async fn what_is_swept_is_left_to_the_sweeper_who_tells_of_it() {
+    let store = MemoryStore::new();
+    assert!(store.expired(NOW, 10).await.unwrap().is_empty());
+    for n in 0..100 {
+        create(&store, &record(n, None, at(1000))).await;
+    }
+    for n in 100..1_000 {
+        assert_eq!(store.create(&record(n, None, at(HOUR)), at(2000)).await.unwrap(), CreateOutcome::Created);
+    }
+    assert_eq!(store.expired(at(2000), usize::MAX).await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn what_was_prolonged_is_not_listed() {
+    let store = MemoryStore::new();
+    for n in 0..1_000 {
+        create(&store, &record(n, None, at(1000))).await;
+        if n % 2 == 0 {
+            assert_eq!(store.touch(id(n), 1, at(HOUR), NOW).await.unwrap(), SaveOutcome::Saved);
+        }
+    }
+    assert_eq!(store.expired(at(1000), usize::MAX).await.unwrap().len(), 500);
+    assert_eq!(sweep(&store, at(1000), usize::MAX).await, 500);
+    assert!(store.expired(at(1000), 1).await.unwrap().is_empty());
+    assert_eq!(sweep(&store, at(HOUR), usize::MAX).await, 500);
+}
+
+#[tokio::test]
 async fn sliding_and_deleting_leave_no_items_behind() {
     let store = MemoryStore::new();
     create(&store, &record(1, None, at(HOUR))).await;
@@ -196,7 +230,7 @@ async fn sliding_and_deleting_leave_no_items_behind() {
     }
     let items: usize = store.0.shards.iter().map(|slot| slot.lock().queue_items()).sum();
     assert!(items <= SHARDS * 70, "{items} items for one session");
-    assert_eq!(store.delete_expired(at(2 * HOUR), usize::MAX).await.unwrap(), 1);
+    assert_eq!(sweep(&store, at(2 * HOUR), usize::MAX).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -232,7 +266,7 @@ async fn the_accounts_are_right_after_everybody_has_done_everything_at_once() {
     for user in ["ada", "bob"] {
         assert_eq!(store.0.users.of(user).len(), ids_of(&store, user).await.len());
     }
-    store.delete_expired(at(HOUR), usize::MAX).await.unwrap();
+    sweep(&store, at(HOUR), usize::MAX).await;
     assert_eq!((store.len(), store.bytes()), (0, 0));
     assert!(store.0.shards.iter().all(|slot| slot.soonest.iter().all(|hint| hint.get().is_none())));
 }

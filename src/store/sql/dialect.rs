@@ -47,6 +47,8 @@ pub(super) trait Dialect: Database {
     const QUOTE: char;
     /// The statement that inserts, after the values.
     const ON_DUPLICATE: &'static str;
+    /// No bytes, of the type that the payload has.
+    const NO_PAYLOAD: &'static str;
 
     /// A statement that may make room on a full disk.
     const MAKE_ROOM: Option<&'static str> = None;
@@ -57,9 +59,6 @@ pub(super) trait Dialect: Database {
     /// The statements that create the table and its indices.
     fn schema(table: &Table) -> Vec<String>;
 
-    /// The statement that deletes `$2` records that have expired by `$1`.
-    fn delete_expired(table: &str) -> String;
-
     fn fault(error: &dyn sqlx::error::DatabaseError) -> Fault;
 
     /// Runs a statement: how many rows it met.
@@ -69,6 +68,7 @@ pub(super) trait Dialect: Database {
         values: &'c [Value<'c>],
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send + 'c;
 
+    /// Runs a statement that selects [`COLUMNS`].
     fn fetch<'c>(
         connection: &'c mut Self::Connection,
         statement: SqlStr,

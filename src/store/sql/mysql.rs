@@ -15,7 +15,8 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 
 /// How many connections a store holds, if not told otherwise.
@@ -39,8 +40,7 @@ const CONNECTIONS: usize = 8;
 /// After a failover to a replica that was behind, what had not reached it is lost, logouts included. Sessions are read
 /// from the server that the URL names: let it be the primary.
 ///
-/// Expired records are deleted by [`delete_expired`](SessionStore::delete_expired): start a
-/// [sweeper](crate::SessionManager::start_sweeper).
+/// Expired records stay until they are swept away: start a [sweeper](crate::SessionManager::start_sweeper).
 ///
 /// # Example: connect and create the table
 ///
@@ -116,9 +116,12 @@ impl Dialect for MySql {
     const USER_BYTES: usize = 1_024;
     const QUOTE: char = '`';
     const ON_DUPLICATE: &'static str = "";
+    const NO_PAYLOAD: &'static str = "x''";
 
     fn parameters(statement: String) -> String {
-        (1..=9).fold(statement, |statement, number| statement.replace(&format!("${number}"), "?"))
+        let mut parts = statement.split('$');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + "?" + part.trim_start_matches(|c: char| c.is_ascii_digit()))
     }
 
     fn schema(table: &Table) -> Vec<String> {
@@ -131,10 +134,6 @@ impl Dialect for MySql {
             index("expires_at"),
             index("user_id")
         )]
-    }
-
-    fn delete_expired(t: &str) -> String {
-        format!("DELETE FROM {t} WHERE expires_at <= $1 LIMIT $2")
     }
 
     fn fault(error: &dyn DatabaseError) -> Fault {

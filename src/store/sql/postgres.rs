@@ -15,7 +15,8 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 
 /// How many connections a store holds, if not told otherwise.
@@ -39,8 +40,7 @@ const CONNECTIONS: usize = 8;
 /// After a failover to a replica that was behind, what had not reached it is lost, logouts included: replicate
 /// synchronously if that matters. Sessions are read from the server that the URL names: let it be the primary.
 ///
-/// Expired records are deleted by [`delete_expired`](SessionStore::delete_expired): start a
-/// [sweeper](crate::SessionManager::start_sweeper).
+/// Expired records stay until they are swept away: start a [sweeper](crate::SessionManager::start_sweeper).
 ///
 /// Behind a PgBouncer that pools transactions or statements, turn prepared statements off:
 /// `?statement-cache-capacity=0`.
@@ -118,6 +118,7 @@ impl Dialect for Postgres {
     const USER_BYTES: usize = 2_600;
     const QUOTE: char = '"';
     const ON_DUPLICATE: &'static str = " ON CONFLICT (id) DO NOTHING";
+    const NO_PAYLOAD: &'static str = "''::bytea";
 
     fn parameters(statement: String) -> String {
         statement
@@ -134,14 +135,6 @@ impl Dialect for Postgres {
             format!("CREATE INDEX IF NOT EXISTS {} ON {t} (expires_at)", index("expires_at")),
             format!("CREATE INDEX IF NOT EXISTS {} ON {t} (user_id) WHERE user_id IS NOT NULL", index("user_id")),
         ]
-    }
-
-    fn delete_expired(t: &str) -> String {
-        // The second comparison is made again on a row that was changed meanwhile; the subselect is not.
-        format!(
-            "DELETE FROM {t} WHERE id = ANY(ARRAY(SELECT id FROM {t} WHERE expires_at <= $1 LIMIT $2 \
-             FOR UPDATE SKIP LOCKED)) AND expires_at <= $1"
-        )
     }
 
     fn fault(error: &dyn DatabaseError) -> Fault {

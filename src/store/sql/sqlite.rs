@@ -18,7 +18,8 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 
 /// How many connections read, if not told otherwise.
@@ -48,8 +49,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// On a full disk saves fail and logouts overwrite the log that is there. They too fail if the database has grown since its
 /// log was last written back (every 4 MB or so), and succeed again as soon as there is room.
 ///
-/// Expired records are deleted by [`delete_expired`](SessionStore::delete_expired): start a
-/// [sweeper](crate::SessionManager::start_sweeper).
+/// Expired records stay until they are swept away: start a [sweeper](crate::SessionManager::start_sweeper).
 ///
 /// # Example: a file
 ///
@@ -149,6 +149,7 @@ impl Dialect for Sqlite {
     const USER_BYTES: usize = 1 << 20;
     const QUOTE: char = '"';
     const ON_DUPLICATE: &'static str = " ON CONFLICT (id) DO NOTHING";
+    const NO_PAYLOAD: &'static str = "x''";
 
     // The log begins anew and overwrites itself. Not `TRUNCATE`: somebody else would take the room.
     const MAKE_ROOM: Option<&'static str> = Some("PRAGMA wal_checkpoint(RESTART)");
@@ -168,10 +169,6 @@ impl Dialect for Sqlite {
             format!("CREATE INDEX IF NOT EXISTS {} ON {t} (expires_at)", index("expires_at")),
             format!("CREATE INDEX IF NOT EXISTS {} ON {t} (user_id) WHERE user_id IS NOT NULL", index("user_id")),
         ]
-    }
-
-    fn delete_expired(t: &str) -> String {
-        format!("DELETE FROM {t} WHERE id IN (SELECT id FROM {t} WHERE expires_at <= $1 LIMIT $2)")
     }
 
     fn fault(error: &dyn DatabaseError) -> Fault {

@@ -10,6 +10,9 @@ use crate::error::ConfigError;
 /// The shortest limit is PostgreSQL's, 63 bytes, and the names of the indices are longer than that of the table.
 const NAME_MAX: usize = 48;
 
+/// How many ids the statement names that deletes what has expired: always as many, so that it is prepared once.
+pub(super) const DELETED_AT_ONCE: usize = 500;
+
 /// A table's name that was checked. Nothing else gets into a statement's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -76,6 +79,8 @@ pub(super) struct Statements {
     pub(super) save: SqlStr,
     pub(super) touch: SqlStr,
     pub(super) delete: SqlStr,
+    pub(super) expired: SqlStr,
+    /// Of [`DELETED_AT_ONCE`] ids.
     pub(super) delete_expired: SqlStr,
     pub(super) records_of: SqlStr,
 }
@@ -95,7 +100,15 @@ impl Statements {
             )),
             touch: sql(format!("UPDATE {t} SET expires_at = $1 WHERE id = $2 AND version = $3 AND expires_at > $4")),
             delete: sql(format!("DELETE FROM {t} WHERE id = $1")),
-            delete_expired: sql(DB::delete_expired(&t)),
+            expired: sql(format!(
+                "SELECT id, version, user_id, expires_at, {} FROM {t} WHERE expires_at <= $1 LIMIT $2",
+                DB::NO_PAYLOAD
+            )),
+            delete_expired: sql(format!(
+                "DELETE FROM {t} WHERE id IN ({}) AND expires_at <= ${}",
+                (1..=DELETED_AT_ONCE).map(|number| format!("${number}")).collect::<Vec<_>>().join(", "),
+                DELETED_AT_ONCE + 1
+            )),
             records_of: sql(format!("SELECT {COLUMNS} FROM {t} WHERE user_id = $1 AND expires_at > $2")),
             table,
         }

@@ -15,7 +15,7 @@ use cloakroom::{
 use http::StatusCode;
 
 use super::Client;
-use crate::support::{Browser, EventLog, N, manager, send};
+use crate::support::{Browser, EventLog, N, manager, send, sweep};
 
 fn timed(clock: &TestClock) -> Client {
     Client::new(manager(MemoryStore::new(), clock))
@@ -197,7 +197,7 @@ async fn as_in_laravel_expired_sessions_are_deleted() {
     client.request(|session| session.insert("x", 1).unwrap()).await;
     clock.advance(Duration::from_hours(1));
     let now = cloakroom::Clock::now(&clock).into();
-    assert_eq!(store.delete_expired(now, 100).await.unwrap(), 1);
+    assert_eq!(sweep(&store, now, 100).await, 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! A store that keeps nothing, with a user index that never answers.
 
 use async_trait::async_trait;
-use cloakroom::store::{CreateOutcome, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version};
+use cloakroom::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+};
 use cloakroom::{NoopStore, SessionId, SessionStore};
 
 #[derive(Clone, Debug)]
@@ -35,8 +37,12 @@ impl SessionStore for SlowIndex {
         NoopStore.delete(id).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        NoopStore.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        NoopStore.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        NoopStore.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

@@ -19,12 +19,14 @@ async fn no_call_takes_longer_than_it_may() {
     let store = TimeoutStore::new(inner.clone(), SECOND);
     assert!(store.user_index().is_some());
     conformance::check_unreachable(store.clone(), SECOND).await;
-    let error = store.delete_expired(Timestamp::from_millis(0), 1).await.unwrap_err();
+    let error = store.expired(Timestamp::from_millis(0), 1).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::TimedOut);
-    assert_eq!(started.elapsed().as_secs(), 7);
+    let error = store.delete_expired(&[], Timestamp::from_millis(0)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+    assert_eq!(started.elapsed().as_secs(), 8);
 
     inner.everything(Fault::Slow(SECOND / 2));
-    assert_eq!(store.delete_expired(Timestamp::from_millis(0), 1).await.unwrap(), 0);
+    assert_eq!(store.expired(Timestamp::from_millis(0), 1).await.unwrap(), []);
 }
 
 #[test]

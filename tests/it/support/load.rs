@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, FreshReads, Record, SaveOutcome, SessionStore, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionStore, StoreError, Timestamp, UserIndex,
+    Version,
 };
 use cloakroom::{Session, SessionId, SessionManager, SessionStatus, Token, TokenChange};
 use tokio::task::JoinSet;
@@ -66,8 +67,12 @@ impl<S: SessionStore> SessionStore for Stopwatch<S> {
         self.time(self.store.delete(id)).await
     }
 
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.store.delete_expired(now, limit).await
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        self.store.expired(now, limit).await
+    }
+
+    async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
+        self.store.delete_expired(ids, now).await
     }
 
     fn user_index(&self) -> Option<&dyn UserIndex> {

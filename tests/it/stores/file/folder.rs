@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 
 use super::{LATER, NOW, created, file_of, new_id, payload, record};
+use crate::support::sweep;
 use cloakroom::FileStore;
 use cloakroom::store::{CreateOutcome, Record, SaveOutcome, SessionStore as _, StoreErrorKind, UserIndex as _};
 
@@ -91,7 +92,7 @@ async fn rel_04_a_damaged_file_is_noticed_and_kept() {
     let found = store.records_of("ada", NOW).await.unwrap();
     assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [other.id]);
     fs::write(&file, "").unwrap();
-    assert_eq!(store.delete_expired(LATER, 10).await.unwrap(), 1);
+    assert_eq!(sweep(&store, LATER, 10).await, 1);
     assert!(file.exists());
     store.delete(whole.id).await.unwrap();
     assert!(!file.exists());
@@ -148,7 +149,7 @@ async fn what_belongs_to_others_is_ignored_and_kept() {
     let store = FileStore::open(dir.path()).await.unwrap();
     let expired = created(&store, record(new_id(), 1, "x")).await.id;
     assert_eq!(store.records_of("", NOW).await.unwrap().len(), 0);
-    assert_eq!(store.delete_expired(LATER, 100).await.unwrap(), 1);
+    assert_eq!(sweep(&store, LATER, 100).await, 1);
     assert!(!file_of(dir.path(), expired).exists());
     for name in &foreign {
         assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"foreign", "{name}");

@@ -1,0 +1,110 @@
+//! Where events go: `tracing`, the metrics, the application's hook.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::hook::Hook;
+use super::throttle::Throttle;
+use super::{SessionEvent, Stopwatch, metrics, trace};
+use crate::clock::Timestamp;
+use crate::error::{SessionError, StoreError};
+use crate::token::SessionId;
+
+/// Where the events of one kind of sessions go.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    /// What the sessions are called.
+    session: Arc<str>,
+    hook: Option<Arc<Hook>>,
+    unknown_tokens: Arc<Throttle>,
+}
+
+impl Events {
+    pub(crate) fn named(session: &str) -> Self {
+        Self { session: session.into(), ..Self::default() }
+    }
+
+    /// The same for sessions of another name.
+    pub(crate) fn rename(&mut self, session: &str) {
+        self.session = session.into();
+    }
+
+    pub(crate) fn listen(&mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) {
+        self.hook = Some(Arc::new(Hook::new(hook)));
+    }
+
+    /// Tells everybody.
+    pub(crate) fn emit(&self, event: SessionEvent) {
+        metrics::count(&self.session, event.name());
+        self.tell(event);
+    }
+
+    fn tell(&self, event: SessionEvent) {
+        trace::write(&self.session, &event);
+        if let Some(hook) = &self.hook
+            && !hook.tell(event)
+        {
+            metrics::count_missed(&self.session);
+        }
+    }
+
+    /// Counts each, and tells of as many as anybody wants to read.
+    pub(crate) fn unknown_token(&self, id: Option<SessionId>, now: Timestamp) {
+        let event = |suppressed| SessionEvent::UnknownToken { id, suppressed };
+        metrics::count(&self.session, event(0).name());
+        if let Some(suppressed) = self.unknown_tokens.admit(now) {
+            self.tell(event(suppressed));
+        }
+    }
+
+    pub(crate) fn store_failed(&self, operation: &'static str, error: &StoreError) {
+        metrics::count_failure(&self.session, operation, error.kind());
+        self.emit(SessionEvent::StoreFailed { operation, kind: error.kind(), cause: chain(error) });
+    }
+
+    pub(crate) fn commit_failed(&self, id: Option<SessionId>, error: &SessionError) {
+        self.emit(SessionEvent::CommitFailed { id, kind: error.kind(), cause: chain(error) });
+    }
+
+    pub(crate) fn lost(&self, id: Option<SessionId>, error: &SessionError) {
+        self.emit(SessionEvent::Lost { id, cause: chain(error) });
+    }
+
+    /// A call to the store has come to its end.
+    pub(crate) fn store_called(&self, operation: &'static str, stopwatch: Stopwatch) {
+        stopwatch.record_store(&self.session, operation);
+    }
+
+    /// A commit has come to its end.
+    pub(crate) fn committed(&self, stopwatch: Stopwatch) {
+        stopwatch.record_commit(&self.session);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.hook.is_some() { "Events(hook)" } else { "Events" })
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_down_to_the_last() {
+        let error = SessionError::from(StoreError::unavailable("connection refused"));
+        assert!(chain(&error).ends_with(": the session store is not reachable: connection refused"));
+    }
+}
