@@ -15,7 +15,7 @@ use crate::codec::{Binding, Codec};
 use crate::data::Data;
 use crate::error::StoreError;
 use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
-use crate::token::{Nonce, SessionId, TokenDigest};
+use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
 pub(crate) use name::{Name, is_token_byte};
@@ -161,6 +161,8 @@ pub(crate) struct Contents {
     pub(crate) deadline: Timestamp,
     /// The session's own idle timeout, if it is not the policy's.
     pub(crate) idle: Option<Duration>,
+    /// What makes the key of the session's forms, if it does not follow from the token.
+    pub(crate) csrf: Option<CsrfMask>,
     /// Whether the browser keeps the cookie when it is closed.
     pub(crate) persistent: bool,
     /// When the user has shown last who they are. `None` while nobody is logged in.

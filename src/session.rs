@@ -5,6 +5,7 @@
 mod values;
 
 mod bag;
+mod csrf;
 mod detached;
 mod device;
 mod expiry;

@@ -3,6 +3,7 @@
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
 mod client;
+mod csrf;
 mod flash;
 mod lifecycle;
 mod reads;
@@ -191,17 +192,18 @@ impl State {
     }
 
     /// That secret, or what has followed it with grace, is good at this moment.
-    pub(crate) fn confirm(&mut self, token: Token) {
+    pub(crate) fn confirm(&mut self, newer: Present) {
+        self.follow(newer);
         if let Ok(present) = &mut self.origin {
-            present.token = token;
             present.reissue = false;
         }
     }
 
     /// Goes on with a token that replaces the one so far.
-    pub(crate) fn follow(&mut self, token: Token) {
+    pub(crate) fn follow(&mut self, newer: Present) {
         if let Ok(present) = &mut self.origin {
-            present.token = token;
+            present.token = newer.token;
+            present.csrf = newer.csrf;
         }
     }
 
@@ -383,8 +385,13 @@ impl State {
             Err(_) if self.lifecycle.login.is_some() => true,
             Err(_) if terms.policy.waits_for_consent() && !consent => false,
             // What was written and taken back, or was nothing from the start, needs no session. That the visitor has agreed
-            // does: the session is how that is known from then on.
-            Err(_) => with_data && (consent || self.changed.as_ref().is_some_and(|data| !data.is_empty())),
+            // does: the session is how that is known from then on. So does a form that is to be recognized.
+            Err(_) => {
+                with_data
+                    && (consent
+                        || self.lifecycle.csrf.is_some()
+                        || self.changed.as_ref().is_some_and(|data| !data.is_empty()))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the client holds (the token) and what the store keeps of it (the digest).
 
 pub(crate) mod base64url;
+mod csrf;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{ErrorKind, SessionError};
+pub(crate) use csrf::{CsrfKey, CsrfMask};
 
 const ID_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;

@@ -123,7 +123,7 @@ impl Unit {
         };
         let found = self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await;
         if let Ok(Recognition::Valid(newer)) = found {
-            self.state().confirm(newer.token);
+            self.state().confirm(newer);
         }
         self.token_change()
     }
@@ -175,7 +175,7 @@ impl Unit {
             }
             Ok(Recognition::Valid(newer)) => {
                 // Its secret may have been replaced with a grace, which is too short to wait for.
-                self.state().follow(newer.token);
+                self.state().follow(newer);
                 false
             }
             Ok(Recognition::Unreadable(_)) | Err(_) => false,

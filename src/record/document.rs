@@ -4,7 +4,7 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "deadline":1763766000000,"idle":3600000,"csrf":"base64url","persistent":true,"login":1763679600000,"label":"Firefox on Linux",
 //!  "digest":"base64url",
 //!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
@@ -13,7 +13,7 @@
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label` and `superseded` are left out
+//! Times and durations are milliseconds. `name`, `idle`, `csrf`, `persistent`, `login`, `label` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
@@ -27,7 +27,7 @@ use super::{Contents, Grace, Name, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
-use crate::token::{Nonce, SessionId, TokenDigest};
+use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
 
@@ -40,6 +40,7 @@ const KNOWN: &[&str] = &[
     "created",
     "deadline",
     "idle",
+    "csrf",
     "persistent",
     "login",
     "label",
@@ -105,6 +106,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     if let Some(idle) = contents.idle {
         member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
     }
+    if let Some(csrf) = contents.csrf {
+        member("csrf", format_args!("\"{}\"", csrf.to_text()));
+    }
     if contents.persistent {
         member("persistent", format_args!("true"));
     }
@@ -164,6 +168,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         .iter()
         .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
         .collect::<Result<_, _>>()?;
+    let csrf = |text: String| CsrfMask::from_text(&text).ok_or(DecodeError::Member("csrf"));
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
         namespace: members.get::<String>("ns")?.into(),
@@ -173,6 +178,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
         idle: members.find("idle")?.map(Duration::from_millis),
+        csrf: members.find("csrf")?.map(csrf).transpose()?,
         persistent: members.find("persistent")?.unwrap_or(false),
         logged_in_at: members.find("login")?.map(Timestamp::from_millis),
         label: members.find::<String>("label")?.map(Into::into),
@@ -217,7 +223,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Token, TokenDigester};
+    use crate::token::{CsrfKey, Token, TokenDigester};
 
     fn contents() -> Contents {
         let token = Token::generate().unwrap();
@@ -230,6 +236,7 @@ mod tests {
             created_at: Timestamp::from_millis(1),
             deadline: Timestamp::from_millis(2),
             idle: Some(Duration::from_millis(3)),
+            csrf: Some(CsrfKey::of(&token, None).mask_for(&Token::generate().unwrap())),
             persistent: true,
             logged_in_at: Some(Timestamp::from_millis(7)),
             label: Some("Firefox \"esr\"".into()),
@@ -254,7 +261,7 @@ mod tests {
         let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
-        assert_eq!(again.label, contents.label);
+        assert_eq!((&again.label, again.csrf), (&contents.label, contents.csrf));
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
             assert_eq!(again.until, before.until);

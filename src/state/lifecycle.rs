@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Client, SessionStatus, State};
 use crate::error::{ErrorKind, SessionError};
+use crate::token::CsrfKey;
 
 /// How a session gets a new secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub(crate) struct Lifecycle {
     pub(crate) reauthenticated: bool,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
+    /// What forms that were made in this request show, if it does not follow from the secret that the record has.
+    pub(crate) csrf: Option<CsrfKey>,
     /// The visitor has agreed to be given a session.
     pub(crate) consent: bool,
 }
@@ -37,6 +40,7 @@ impl Lifecycle {
             && self.rotate.is_none()
             && self.login.is_none()
             && self.remember.is_none()
+            && self.csrf.is_none()
             && self.label.is_none()
     }
 
@@ -48,6 +52,7 @@ impl Lifecycle {
             reauthenticated: self.reauthenticated || later.reauthenticated,
             label: later.label.or(self.label),
             remember: later.remember.or(self.remember),
+            csrf: later.csrf.or(self.csrf),
             consent: self.consent || later.consent,
         }
     }
@@ -70,6 +75,9 @@ impl State {
     pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
         self.check_answerable()?;
         self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
+        if rotation == Rotation::AtOnce {
+            self.lifecycle.csrf = None;
+        }
         Ok(())
     }
 

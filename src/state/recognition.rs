@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::policy::{Limits, SessionPolicy};
 use crate::record::{DecodeError, Decoded, Name, Record, Superseded, Version};
-use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
+use crate::token::{CsrfMask, SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
@@ -27,6 +27,8 @@ pub(crate) struct Terms {
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) token: Token,
+    /// The record's, for this token.
+    pub(crate) csrf: Option<CsrfMask>,
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
@@ -117,7 +119,8 @@ impl Terms {
             digest = self.digester.digest(&token);
             reissue = true;
         }
-        Recognition::Valid(Present { token, version: record.version, expires_at: record.expires_at, contents, reissue })
+        let (csrf, version, expires_at) = (contents.csrf, record.version, record.expires_at);
+        Recognition::Valid(Present { token, csrf, version, expires_at, contents, reissue })
     }
 }
 

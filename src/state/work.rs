@@ -12,7 +12,7 @@ use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
 use crate::record::{Contents, Decoded, Grace, Payload, Record, Superseded, Version};
-use crate::token::{Nonce, SessionId, Token};
+use crate::token::{CsrfMask, Nonce, SessionId, Token};
 
 /// One call to the store.
 #[derive(Debug)]
@@ -296,6 +296,7 @@ impl Work {
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
             idle: None,
+            csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
             persistent: terms.policy.is_persistent(),
             logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
             label: self.lifecycle.label.clone(),
@@ -330,6 +331,7 @@ impl Work {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),
         };
+        contents.csrf = self.csrf_mask(&token, base, &contents);
         self.remember(&mut contents, now);
         let issue = base.reissue || self.lifecycle.rotate.is_some() || self.lifecycle.remember.is_some();
         // A cookie that says when it ends moves together with the record, and only when that is due.
@@ -375,6 +377,16 @@ impl Work {
         Ok(token)
     }
 
+    /// What makes the key of the forms follow from `token`, which opens the session from now on.
+    fn csrf_mask(&self, token: &Token, base: &Present, contents: &Contents) -> Option<CsrfMask> {
+        match &self.lifecycle.csrf {
+            Some(key) => Some(key.mask_for(token)),
+            None if self.lifecycle.rotate == Some(Rotation::AtOnce) => None,
+            None if contents.digest.matches(&base.contents.digest) => contents.csrf,
+            None => Some(base.csrf_key().mask_for(token)),
+        }
+    }
+
     fn remember(&self, contents: &mut Contents, now: Timestamp) {
         if let Some(duration) = self.lifecycle.remember {
             let duration = duration.clamp(Duration::from_secs(1), COOKIE_LIFETIME_MAX);
@@ -398,7 +410,7 @@ impl Work {
         let contents = Decoded::new(contents, terms.codec.clone());
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let present = Present { token, version, expires_at, contents, reissue: false };
+        let present = Present { token, csrf: contents.csrf, version, expires_at, contents, reissue: false };
         self.outcome = Some(Stored::Saved { present, issue, refresh });
         record
     }
