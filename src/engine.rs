@@ -18,7 +18,9 @@ use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, chain};
 use crate::record::{DecodeError, Record};
-use crate::state::{Absence, Mode, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format};
+use crate::state::{
+    Absence, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format,
+};
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
@@ -62,12 +64,22 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds the session that a request belongs to.
-    pub(crate) async fn open(&self, shown: &Shown) -> Result<State, SessionError> {
+    pub(crate) async fn open(&self, shown: &Shown, bond: Option<Bond>) -> Result<State, SessionError> {
         let now = self.clock.now();
+        let origin = match self.find(shown, now).await? {
+            Ok(present) if bond.as_ref().is_some_and(|bond| !bond.fits(&present, &self.terms)) => {
+                self.mismatch(present)
+            }
+            origin => origin,
+        };
+        Ok(State::new(origin, now).bound_to(bond))
+    }
+
+    async fn find(&self, shown: &Shown, now: Timestamp) -> Result<Result<Present, Absence>, SessionError> {
         let (first, others) = match shown {
-            Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown), now)),
-            Shown::Malformed => return Ok(State::new(Err(Absence::Unknown), now)),
-            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1, now)),
+            Shown::Nothing => return Ok(Err(Absence::NothingShown)),
+            Shown::Malformed => return Ok(Err(Absence::Unknown)),
+            Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1))),
             Shown::Tokens(first, others) => (first, others),
         };
         let mut valid: Option<Present> = None;
@@ -75,18 +87,26 @@ impl Engine {
         for token in std::iter::once(first).chain(others) {
             match self.recognize_anywhere(token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len(), now)),
+                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(1 + others.len()))),
                 Recognition::Valid(present) => valid = Some(present),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 Recognition::Stranger | Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
         }
-        Ok(State::new(valid.ok_or(absence), now))
+        Ok(valid.ok_or(absence))
     }
 
-    fn ambiguous(&self, tokens: usize, now: Timestamp) -> State {
+    fn ambiguous(&self, tokens: usize) -> Absence {
         self.events.emit(&SessionEvent::AmbiguousToken { tokens });
-        State::new(Err(Absence::Ambiguous), now)
+        Absence::Ambiguous
+    }
+
+    fn mismatch(&self, present: Present) -> Result<Present, Absence> {
+        self.events.emit(&SessionEvent::BindingMismatch { id: present.id() });
+        match self.terms.on_mismatch {
+            OnMismatch::Anonymous => Err(Absence::Mismatch),
+            OnMismatch::EventOnly => Ok(present),
+        }
     }
 
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,

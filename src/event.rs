@@ -36,6 +36,14 @@ pub enum SessionEvent {
         /// The session that was asked for.
         id: SessionId,
     },
+    /// A request showed the token of a session, and not what the session is bound to
+    /// ([`SessionLayer::bind`](crate::SessionLayer::bind)). Told once for each request that asks for its session. The token may be
+    /// stolen.
+    #[non_exhaustive]
+    BindingMismatch {
+        /// The session.
+        id: SessionId,
+    },
     /// A session was ended from outside: revoked, or one more than the policy allows its user
     /// ([`SessionPolicy::max_sessions`](crate::SessionPolicy::max_sessions)).
     #[non_exhaustive]
@@ -165,6 +173,7 @@ fn trace(event: &SessionEvent) {
     match event {
         SessionEvent::WrongRecord { .. } | SessionEvent::Corrupt { .. } => tracing::error!(?event, "session"),
         SessionEvent::AmbiguousToken { .. }
+        | SessionEvent::BindingMismatch { .. }
         | SessionEvent::StoreFailed { .. }
         | SessionEvent::Lost { .. }
         | SessionEvent::CommitFailed { .. }

@@ -1,6 +1,7 @@
 //! Sessions over HTTP: the layer, and how tokens travel.
 
 mod answer;
+mod bind;
 mod cache;
 mod cookie;
 mod future;

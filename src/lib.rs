@@ -56,7 +56,7 @@ pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};
 pub use session::{
     Bag, BagContent, DetachedSession, Device, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
 };
-pub use state::{IssuedToken, SessionStatus, TokenChange};
+pub use state::{IssuedToken, OnMismatch, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;
 #[cfg(feature = "mysql")]

@@ -161,6 +161,8 @@ pub(crate) struct Contents {
     pub(crate) deadline: Timestamp,
     /// The session's own idle timeout, if it is not the policy's.
     pub(crate) idle: Option<Duration>,
+    /// What the session is bound to beside its secret: a digest of it. `None` if it is bound to nothing.
+    pub(crate) bond: Option<TokenDigest>,
     /// What makes the key of the session's forms, if it does not follow from the token.
     pub(crate) csrf: Option<CsrfMask>,
     /// Whether the browser keeps the cookie when it is closed.

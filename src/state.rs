@@ -2,6 +2,7 @@
 //!
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
+mod bond;
 mod client;
 mod csrf;
 mod flash;
@@ -21,6 +22,8 @@ use crate::policy::Limits;
 use crate::record::Decoded;
 use crate::token::Token;
 
+pub(crate) use bond::Bond;
+pub use bond::OnMismatch;
 use client::{Client, PendingChange};
 pub use client::{IssuedToken, TokenChange};
 use flash::Flash;
@@ -84,6 +87,8 @@ pub(crate) struct State {
     /// A write that failed when nobody was there to be told: so the commit has to.
     failure: Option<SessionError>,
     opened_at: Timestamp,
+    /// What the request has of what sessions are bound to; `None` where they are bound to nothing.
+    bond: Option<Bond>,
     /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
     /// is dropped as long as the state is locked.
     discarded: Journal,
@@ -132,6 +137,7 @@ impl State {
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
             failure: None,
             opened_at: now,
+            bond: None,
             token_change: match &origin {
                 Ok(present) if present.reissue => PendingChange::Issue,
                 _ => PendingChange::Keep,
@@ -148,6 +154,11 @@ impl State {
             discarded: Journal::default(),
             revision: 0,
         }
+    }
+
+    /// What it begins, or logs in, is bound to this.
+    pub(crate) fn bound_to(self, bond: Option<Bond>) -> Self {
+        Self { bond, ..self }
     }
 
     /// A part of its own in a session, beyond the request that has opened it.
@@ -367,14 +378,15 @@ impl State {
         if !self.has_something_to_store(mode, terms) && touch.is_none() {
             return Ok(Next::Done(self.token_change(now)));
         }
-        Ok(Next::Work(Box::new(Work::new(
+        let work = Work::new(
             self.origin.clone(),
             self.changed.clone(),
             std::mem::take(&mut self.journal),
             self.reads.clone(),
             std::mem::take(&mut self.lifecycle),
             touch,
-        ))))
+        );
+        Ok(Next::Work(Box::new(work.bound_to(self.bond.clone()))))
     }
 
     fn has_something_to_store(&self, mode: Mode, terms: &Terms) -> bool {

@@ -298,10 +298,21 @@ impl TokenDigester {
 
     pub(crate) fn digest(&self, token: &Token) -> TokenDigest {
         let bytes = token.bytes();
+        self.digest_all(&[&*bytes])
+    }
+
+    /// What a store keeps of what a session is bound to.
+    pub(crate) fn digest_bond(&self, id: SessionId, bond: &[u8]) -> TokenDigest {
+        self.digest_all(&[b"cloakroom: bound to", id.as_bytes(), bond])
+    }
+
+    fn digest_all(&self, parts: &[&[u8]]) -> TokenDigest {
         TokenDigest(match self {
-            Self::Plain => Sha256::digest(*bytes).into(),
+            Self::Plain => parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into(),
             #[cfg(feature = "pepper")]
-            Self::Keyed(hmac) => hmac.clone().chain_update(*bytes).finalize().into_bytes().into(),
+            Self::Keyed(hmac) => {
+                parts.iter().fold(hmac.clone(), |hmac, part| hmac.chain_update(part)).finalize().into_bytes().into()
+            }
         })
     }
 }

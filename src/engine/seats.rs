@@ -126,6 +126,7 @@ impl Engine {
             created_at: now,
             deadline: expires_at,
             idle: None,
+            bond: None,
             csrf: None,
             persistent: false,
             logged_in_at: None,

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use tower_layer::Layer;
 
+use super::bind::Bind;
 use super::{DefaultOnError, SessionCookie, SessionService, Transport};
 use crate::error::ConfigError;
 use crate::event::SessionEvent;
 use crate::manager::{SessionManager, Sweeper, SweeperSettings};
 use crate::policy::{Limits, SessionPolicy};
+use crate::state::OnMismatch;
 use crate::store::SessionStore;
 
 /// Gives every request its session.
@@ -100,6 +103,7 @@ pub(super) struct Shared {
     pub(super) manager: SessionManager,
     pub(super) transport: Transport,
     pub(super) save_on_server_error: bool,
+    pub(super) bind: Option<Bind>,
 }
 
 impl SessionLayer {
@@ -156,7 +160,7 @@ impl SessionLayer {
     /// not reach other clones of it.
     pub fn with_manager(manager: SessionManager) -> Self {
         let transport = SessionCookie::of_session(manager.session_name()).into();
-        let shared = Shared { manager, transport, save_on_server_error: false };
+        let shared = Shared { manager, transport, save_on_server_error: false, bind: None };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }
 }
@@ -218,6 +222,51 @@ impl<E> SessionLayer<E> {
     #[must_use]
     pub fn save_on_server_error(mut self, save: bool) -> Self {
         self.options().save_on_server_error = save;
+        self
+    }
+
+    /// Binds each session to something of the request that begins it, and again of the one that logs in
+    /// ([`login`](crate::Session::login), [`reauthenticated`](crate::Session::reauthenticated)): what a thief of the token
+    /// alone does not have (ASVS 8.2.4). Nothing if not given.
+    ///
+    /// Later requests of the session have to show the same; one that shows nothing shows something else. What becomes of
+    /// those that do not says [`OnMismatch`]. The store keeps a digest of it, another one for each session. Sessions
+    /// from before are bound at their next login. [`SessionManager::open`] asks
+    /// for nothing, and leaves a session bound to what it is; [`open_bound`](SessionManager::open_bound) asks.
+    ///
+    /// | | |
+    /// |---|---|
+    /// | the exporter of the TLS connection, or the certificate of the client, which the server puts into the extensions | proves possession; only without a proxy in between |
+    /// | `User-Agent` | changes with each update of a browser, and is copied as easily as a cookie: take [`OnMismatch::EventOnly`] |
+    /// | the address of the client | changes on every journey; behind a proxy it is the proxy's |
+    ///
+    /// The function is called once for each request, whether it asks for its session or not: let it look up and copy no more
+    /// than that. Anything else is done when the session is loaded.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, OnMismatch, SessionEvent, SessionLayer};
+    /// use http::header::USER_AGENT;
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .bind(OnMismatch::EventOnly, |request| request.headers.get(USER_AGENT).cloned())
+    ///     .on_event(|event| {
+    ///         if let SessionEvent::BindingMismatch { id, .. } = event {
+    ///             eprintln!("session {id} goes on in another browser");
+    ///         }
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn bind<V>(
+        mut self,
+        on_mismatch: OnMismatch,
+        read: impl Fn(&Parts) -> Option<V> + Send + Sync + 'static,
+    ) -> Self
+    where
+        V: AsRef<[u8]> + Send + 'static,
+    {
+        let options = self.options();
+        options.bind = Some(Bind::by(read));
+        options.manager = options.manager.clone().on_mismatch(on_mismatch);
         self
     }
 

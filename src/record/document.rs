@@ -4,7 +4,8 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"csrf":"base64url","persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "deadline":1763766000000,"idle":3600000,"bond":"base64url",
+//!  "csrf":"base64url","persistent":true,"login":1763679600000,"label":"Firefox on Linux",
 //!  "digest":"base64url",
 //!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
@@ -13,7 +14,7 @@
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `csrf`, `persistent`, `login`, `label` and `superseded` are left out
+//! Times and durations are milliseconds. `name`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
@@ -40,6 +41,7 @@ const KNOWN: &[&str] = &[
     "created",
     "deadline",
     "idle",
+    "bond",
     "csrf",
     "persistent",
     "login",
@@ -106,6 +108,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     if let Some(idle) = contents.idle {
         member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
     }
+    if let Some(bond) = contents.bond {
+        member("bond", format_args!("\"{}\"", bond.to_text()));
+    }
     if let Some(csrf) = contents.csrf {
         member("csrf", format_args!("\"{}\"", csrf.to_text()));
     }
@@ -168,6 +173,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         .iter()
         .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
         .collect::<Result<_, _>>()?;
+    let bond = |text: String| TokenDigest::from_text(&text).ok_or(DecodeError::Member("bond"));
     let csrf = |text: String| CsrfMask::from_text(&text).ok_or(DecodeError::Member("csrf"));
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
@@ -178,6 +184,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
         idle: members.find("idle")?.map(Duration::from_millis),
+        bond: members.find("bond")?.map(bond).transpose()?,
         csrf: members.find("csrf")?.map(csrf).transpose()?,
         persistent: members.find("persistent")?.unwrap_or(false),
         logged_in_at: members.find("login")?.map(Timestamp::from_millis),
@@ -236,6 +243,7 @@ mod tests {
             created_at: Timestamp::from_millis(1),
             deadline: Timestamp::from_millis(2),
             idle: Some(Duration::from_millis(3)),
+            bond: Some(TokenDigester::default().digest_bond(token.id(), b"a browser")),
             csrf: Some(CsrfKey::of(&token, None).mask_for(&Token::generate().unwrap())),
             persistent: true,
             logged_in_at: Some(Timestamp::from_millis(7)),
@@ -262,6 +270,7 @@ mod tests {
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
         assert_eq!((&again.label, again.csrf), (&contents.label, contents.csrf));
+        assert!(again.bond.unwrap().matches(&contents.bond.unwrap()));
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
             assert_eq!(again.until, before.until);
@@ -293,6 +302,7 @@ mod tests {
         assert_eq!(contents.write, 15);
         assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
+        assert!(contents.bond.is_none() && contents.csrf.is_none());
         assert!(contents.logged_in_at.is_none() && contents.label.is_none());
     }
 

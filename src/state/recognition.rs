@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::OnMismatch;
 use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::policy::{Limits, SessionPolicy};
@@ -20,6 +21,7 @@ pub(crate) struct Terms {
     pub(crate) policy: SessionPolicy,
     pub(crate) limits: Limits,
     pub(crate) digester: TokenDigester,
+    pub(crate) on_mismatch: OnMismatch,
     pub(crate) codec: Arc<dyn Codec>,
 }
 
@@ -45,6 +47,8 @@ pub(crate) enum Absence {
     Unknown,
     /// It showed several tokens, and none can be preferred: none is to be forgotten either.
     Ambiguous,
+    /// It showed a token without what its session is bound to. Whoever has that as well may hold the same cookie.
+    Mismatch,
     /// It showed a secret that was replaced a moment ago. The client holds the new one by now, and must not lose it to
     /// the answer of a latecomer.
     Latecomer,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reads::Reads;
-use super::{Absence, Lifecycle, Present, Recognition, Rotation, Terms};
+use super::{Absence, Bond, Lifecycle, Present, Recognition, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -68,6 +68,8 @@ pub(crate) struct Work {
     reads: Reads,
     lifecycle: Lifecycle,
     touch: Option<Timestamp>,
+    /// What a session that begins or is logged in by this is bound to.
+    bond: Option<Bond>,
     /// Names the writes of this commit, from its first step on.
     write: Option<u64>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
@@ -96,12 +98,17 @@ impl Work {
             reads,
             lifecycle,
             touch,
+            bond: None,
             write: None,
             token: None,
             nonce: None,
             outcome: None,
             unsure: false,
         }
+    }
+
+    pub(super) fn bound_to(self, bond: Option<Bond>) -> Self {
+        Self { bond, ..self }
     }
 
     pub(super) fn into_changes(self) -> (Journal, Lifecycle) {
@@ -296,6 +303,7 @@ impl Work {
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
             idle: None,
+            bond: self.bond.as_ref().and_then(|bond| bond.digest(token.id(), terms)),
             csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
             persistent: terms.policy.is_persistent(),
             logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
@@ -325,6 +333,9 @@ impl Work {
         }
         if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
             contents.logged_in_at = Some(now);
+            if let Some(bond) = &self.bond {
+                contents.bond = bond.digest(base.id(), terms);
+            }
         }
         contents.label = self.lifecycle.label.clone().or(contents.label);
         let token = match self.lifecycle.rotate {

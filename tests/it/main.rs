@@ -9,6 +9,7 @@
 
 mod architecture;
 mod bags;
+mod binding;
 mod cancellation;
 mod codecs;
 mod config;
