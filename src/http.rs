@@ -10,6 +10,7 @@ mod layer;
 mod lazy;
 mod service;
 mod shown;
+mod site_data;
 mod stateless;
 mod transport;
 
@@ -21,5 +22,6 @@ pub use header::SessionHeader;
 pub use layer::{SessionLayer, SessionName};
 pub use lazy::LazySession;
 pub use service::SessionService;
+pub use site_data::SiteData;
 pub use stateless::{StatelessLayer, StatelessService};
 pub use transport::Transport;

@@ -49,7 +49,7 @@ pub use event::{DropReason, SessionEvent};
 pub use extract::{Named, User};
 pub use http::{
     CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionHeader,
-    SessionLayer, SessionName, SessionService, StatelessLayer, StatelessService, Transport,
+    SessionLayer, SessionName, SessionService, SiteData, StatelessLayer, StatelessService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};

@@ -259,6 +259,10 @@ impl SessionManager {
         Sweeper::start(&self.engine, settings)
     }
 
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.engine.terms
+    }
+
     pub(crate) fn session_name(&self) -> &str {
         self.engine.terms.name.as_str()
     }

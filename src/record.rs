@@ -159,6 +159,8 @@ pub(crate) struct Contents {
     pub(crate) created_at: Timestamp,
     /// Beyond this the session does not live, whatever is done with it.
     pub(crate) deadline: Timestamp,
+    /// Beyond this its deadline is not moved but by a login.
+    pub(crate) end_by: Option<Timestamp>,
     /// The session's own idle timeout, if it is not the policy's.
     pub(crate) idle: Option<Duration>,
     /// What the session is bound to beside its secret: a digest of it. `None` if it is bound to nothing.

@@ -261,6 +261,12 @@ impl Session {
         self.0.stored_token_change()
     }
 
+    /// And not by somebody else.
+    pub(crate) fn is_destroyed_by_this_request(&self) -> bool {
+        let state = self.0.state();
+        state.status() == SessionStatus::Destroyed && state.check_not_ended().is_ok()
+    }
+
     pub(crate) fn close(&self) {
         self.0.state().close();
     }

@@ -308,11 +308,9 @@ impl TokenDigester {
 
     fn digest_all(&self, parts: &[&[u8]]) -> TokenDigest {
         TokenDigest(match self {
-            Self::Plain => parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into(),
+            Self::Plain => parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into(),
             #[cfg(feature = "pepper")]
-            Self::Keyed(hmac) => {
-                parts.iter().fold(hmac.clone(), |hmac, part| hmac.chain_update(part)).finalize().into_bytes().into()
-            }
+            Self::Keyed(hmac) => parts.iter().fold(hmac.clone(), Hmac::chain_update).finalize().into_bytes().into(),
         })
     }
 }

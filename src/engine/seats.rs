@@ -125,6 +125,7 @@ impl Engine {
             user: None,
             created_at: now,
             deadline: expires_at,
+            end_by: None,
             idle: None,
             bond: None,
             csrf: None,

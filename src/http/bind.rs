@@ -9,9 +9,11 @@ use http::request::Parts;
 
 use crate::state::Bond;
 
+type Read = dyn Fn(&Parts) -> Option<Bytes> + Send + Sync;
+
 /// Reads what sessions are bound to.
 #[derive(Clone)]
-pub(super) struct Bind(Arc<dyn Fn(&Parts) -> Option<Bytes> + Send + Sync>);
+pub(super) struct Bind(Arc<Read>);
 
 impl Bind {
     pub(super) fn by<V>(read: impl Fn(&Parts) -> Option<V> + Send + Sync + 'static) -> Self

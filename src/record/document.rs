@@ -4,8 +4,8 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"bond":"base64url",
-//!  "csrf":"base64url","persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "deadline":1763766000000,"end_by":1763766000000,"idle":3600000,"bond":"base64url","csrf":"base64url",
+//!  "persistent":true,"login":1763679600000,"label":"Firefox on Linux",
 //!  "digest":"base64url",
 //!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
@@ -14,7 +14,7 @@
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label` and `superseded` are left out
+//! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
@@ -40,6 +40,7 @@ const KNOWN: &[&str] = &[
     "id",
     "created",
     "deadline",
+    "end_by",
     "idle",
     "bond",
     "csrf",
@@ -105,6 +106,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     member("id", format_args!("\"{}\"", contents.id));
     member("created", format_args!("{}", contents.created_at.as_millis()));
     member("deadline", format_args!("{}", contents.deadline.as_millis()));
+    if let Some(end_by) = contents.end_by {
+        member("end_by", format_args!("{}", end_by.as_millis()));
+    }
     if let Some(idle) = contents.idle {
         member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
     }
@@ -183,6 +187,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         user: None,
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
+        end_by: members.find("end_by")?.map(Timestamp::from_millis),
         idle: members.find("idle")?.map(Duration::from_millis),
         bond: members.find("bond")?.map(bond).transpose()?,
         csrf: members.find("csrf")?.map(csrf).transpose()?,
@@ -242,6 +247,7 @@ mod tests {
             user: None,
             created_at: Timestamp::from_millis(1),
             deadline: Timestamp::from_millis(2),
+            end_by: Some(Timestamp::from_millis(9)),
             idle: Some(Duration::from_millis(3)),
             bond: Some(TokenDigester::default().digest_bond(token.id(), b"a browser")),
             csrf: Some(CsrfKey::of(&token, None).mask_for(&Token::generate().unwrap())),
@@ -269,7 +275,7 @@ mod tests {
         let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
-        assert_eq!((&again.label, again.csrf), (&contents.label, contents.csrf));
+        assert_eq!((&again.label, again.csrf, again.end_by), (&contents.label, contents.csrf, contents.end_by));
         assert!(again.bond.unwrap().matches(&contents.bond.unwrap()));
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
@@ -302,7 +308,7 @@ mod tests {
         assert_eq!(contents.write, 15);
         assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
-        assert!(contents.bond.is_none() && contents.csrf.is_none());
+        assert!(contents.end_by.is_none() && contents.bond.is_none() && contents.csrf.is_none());
         assert!(contents.logged_in_at.is_none() && contents.label.is_none());
     }
 

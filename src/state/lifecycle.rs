@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Client, SessionStatus, State};
+use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError};
 use crate::token::CsrfKey;
 
@@ -26,6 +27,8 @@ pub(crate) struct Lifecycle {
     pub(crate) reauthenticated: bool,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
+    /// Not beyond this, whatever the other rules say.
+    pub(crate) end_by: Option<Timestamp>,
     /// What forms that were made in this request show, if it does not follow from the secret that the record has.
     pub(crate) csrf: Option<CsrfKey>,
     /// The visitor has agreed to be given a session.
@@ -40,12 +43,15 @@ impl Lifecycle {
             && self.rotate.is_none()
             && self.login.is_none()
             && self.remember.is_none()
+            && self.end_by.is_none()
             && self.csrf.is_none()
             && self.label.is_none()
     }
 
     pub(super) fn and_then(self, later: Self) -> Self {
         Self {
+            // A login makes those from before void.
+            end_by: if later.login.is_some() { later.end_by } else { earlier(later.end_by, self.end_by) },
             destroy: self.destroy || later.destroy,
             rotate: self.rotate.max(later.rotate),
             login: later.login.or(self.login),
@@ -87,6 +93,12 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn end_by(&mut self, time: Timestamp) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.lifecycle.end_by = earlier(self.lifecycle.end_by, Some(time));
+        Ok(())
+    }
+
     pub(crate) fn consent(&mut self) -> Result<(), SessionError> {
         self.check_writable()?;
         self.lifecycle.consent = true;
@@ -111,4 +123,9 @@ impl State {
         self.drop_data_changes();
         Ok(())
     }
+}
+
+/// The earlier of two times, of which each may be missing.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }

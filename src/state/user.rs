@@ -30,6 +30,7 @@ impl State {
             self.change(Change::Keep(names), limits)?;
         }
         self.lifecycle.login = Some(user);
+        self.lifecycle.end_by = None;
         self.rotate(Rotation::AtOnce)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lifecycle::earlier;
 use super::reads::Reads;
 use super::{Absence, Bond, Lifecycle, Present, Recognition, Rotation, Terms};
 use crate::clock::Timestamp;
@@ -302,6 +303,7 @@ impl Work {
             user: self.lifecycle.login.clone(),
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
+            end_by: None,
             idle: None,
             bond: self.bond.as_ref().and_then(|bond| bond.digest(token.id(), terms)),
             csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
@@ -315,6 +317,7 @@ impl Work {
             data: self.data.as_deref().cloned().unwrap_or_default(),
         };
         self.remember(&mut contents, now);
+        self.shorten(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
         let record = self.prepare(token, 1, expires_at, contents, terms, (true, false));
         Ok(Step::Create(record))
@@ -325,6 +328,7 @@ impl Work {
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
         if let Some(user) = &self.lifecycle.login {
             contents.user = Some(user.clone());
+            contents.end_by = None;
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
             contents.idle = None;
             contents.persistent = terms.policy.is_persistent();
@@ -344,10 +348,11 @@ impl Work {
         };
         contents.csrf = self.csrf_mask(&token, base, &contents);
         self.remember(&mut contents, now);
+        self.shorten(&mut contents, now);
         let issue = base.reissue || self.lifecycle.rotate.is_some() || self.lifecycle.remember.is_some();
         // A cookie that says when it ends moves together with the record, and only when that is due.
         let expires_at = if contents.persistent && !issue {
-            base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)
+            base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at).min(contents.deadline)
         } else {
             contents.expiry_if_used(now, &terms.policy)
         };
@@ -404,6 +409,15 @@ impl Work {
             contents.persistent = true;
             contents.idle = Some(duration);
             contents.deadline = now.saturating_add(duration);
+        }
+    }
+
+    /// What is to end earlier does, whatever has moved the deadline. A millisecond is left, since a record that is stored
+    /// after its end means something else to each store.
+    fn shorten(&self, contents: &mut Contents, now: Timestamp) {
+        contents.end_by = earlier(contents.end_by, self.lifecycle.end_by);
+        if let Some(end_by) = contents.end_by {
+            contents.deadline = contents.deadline.min(end_by.max(now.saturating_add(Duration::from_millis(1))));
         }
     }
 
