@@ -255,3 +255,20 @@ fn templates_put_it_into_their_forms() {
     });
     session.verify_csrf(page.unwrap()).unwrap();
 }
+
+#[tokio::test]
+async fn forms_in_open_tabs_stay_good_when_the_timer_renews_the_secret() {
+    let clock = TestClock::default();
+    let policy = SessionPolicy::aal2().rotate_every(Duration::from_mins(15), Duration::from_mins(1));
+    let mut ada = Browser::new(&app(layer(MemoryStore::new(), &clock).policy(policy).unwrap()));
+    let text = ada.get("/form").await.body;
+    for _ in 0..3 {
+        let before = ada.token.clone();
+        clock.advance(Duration::from_mins(16));
+        let at_renewal = ada.get("/form").await.body;
+        assert_ne!(ada.token, before);
+        ada.get("/write").await;
+        clock.advance(Duration::from_mins(2));
+        assert!(is_good(&ada, &text).await && is_good(&ada, &at_renewal).await);
+    }
+}

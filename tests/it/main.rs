@@ -46,6 +46,7 @@ mod manager;
 mod named;
 mod races;
 mod regressions;
+mod rotation;
 mod sealed;
 mod session;
 mod site_data;
