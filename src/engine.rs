@@ -20,7 +20,8 @@ use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, Stopwatch, chain};
 use crate::record::{DecodeError, Record};
 use crate::state::{
-    Absence, Bearer, Mode, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format,
+    Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Stored, Terms, Work,
+    newer_format,
 };
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
@@ -65,15 +66,28 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds the session that a request belongs to.
-    pub(crate) async fn open(&self, shown: &Shown) -> Result<State, SessionError> {
+    pub(crate) async fn open(&self, shown: &Shown, bond: Option<Bond>) -> Result<State, SessionError> {
         let now = self.clock.now();
+        let origin = match self.find(shown, now).await? {
+            Ok(present) if bond.as_ref().is_some_and(|bond| !bond.fits(&present, &self.terms)) => {
+                self.mismatch(present)
+            }
+            origin => origin,
+        };
+        if let Ok(present) = &origin {
+            self.events.emit(SessionEvent::Resumed { id: present.id() });
+        }
+        Ok(State::new(origin, now).bound_to(bond))
+    }
+
+    async fn find(&self, shown: &Shown, now: Timestamp) -> Result<Result<Present, Absence>, SessionError> {
         let (first, others) = match shown {
-            Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown), now)),
+            Shown::Nothing => return Ok(Err(Absence::NothingShown)),
             Shown::Malformed => {
                 self.events.unknown_token(None, now);
-                return Ok(State::new(Err(Absence::Unknown), now));
+                return Ok(Err(Absence::Unknown));
             }
-            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1, now)),
+            Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1))),
             Shown::Tokens(first, others) => (first, others),
         };
         let mut valid: Option<Present> = None;
@@ -81,24 +95,22 @@ impl Engine {
         for token in std::iter::once(first).chain(others) {
             match self.recognize_anywhere(token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len(), now)),
+                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(1 + others.len()))),
                 Recognition::Valid(present) => valid = Some(present),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 Recognition::Replayed => {
                     self.end_replayed(token.id()).await?;
-                    return Ok(State::new(Err(Absence::Unknown), now));
+                    return Ok(Err(Absence::Unknown));
                 }
                 Recognition::Stranger => stranger = stranger.or(Some(token.id())),
                 // Told already.
                 Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
         }
-        match (&valid, absence, stranger) {
-            (Some(present), ..) => self.events.emit(SessionEvent::Resumed { id: present.id() }),
-            (None, Absence::Unknown, Some(id)) => self.events.unknown_token(Some(id), now),
-            _ => {}
+        if let (None, Absence::Unknown, Some(id)) = (&valid, absence, stranger) {
+            self.events.unknown_token(Some(id), now);
         }
-        Ok(State::new(valid.ok_or(absence), now))
+        Ok(valid.ok_or(absence))
     }
 
     /// Whoever holds the new secret is as likely the thief as whoever holds the old one.
@@ -112,9 +124,17 @@ impl Engine {
         Ok(())
     }
 
-    fn ambiguous(&self, tokens: usize, now: Timestamp) -> State {
+    fn ambiguous(&self, tokens: usize) -> Absence {
         self.events.emit(SessionEvent::AmbiguousToken { tokens });
-        State::new(Err(Absence::Ambiguous), now)
+        Absence::Ambiguous
+    }
+
+    fn mismatch(&self, present: Present) -> Result<Present, Absence> {
+        self.events.emit(SessionEvent::BindingMismatch { id: present.id() });
+        match self.terms.on_mismatch {
+            OnMismatch::Anonymous => Err(Absence::Mismatch),
+            OnMismatch::EventOnly => Ok(present),
+        }
     }
 
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,

@@ -62,6 +62,9 @@ pub enum ErrorKind {
     NotLoggedIn,
     /// The user is logged in, and has to show again who they are: the last time is too long ago.
     LoginTooOld,
+    /// The request shows no CSRF token of its session ([`Session::verify_csrf`](crate::Session::verify_csrf)): it was forged, or
+    /// its page is from before a login.
+    CsrfToken,
     /// The user has as many sessions as the policy allows
     /// ([`WhenFull::RefuseNewest`](crate::WhenFull::RefuseNewest)). Nobody was logged in, and the session is as it was stored.
     TooManySessions,

@@ -112,6 +112,14 @@ pub enum SessionEvent {
         /// The session that was asked for.
         id: SessionId,
     },
+    /// A request showed the token of a session, and not what the session is bound to
+    /// ([`SessionLayer::bind`](crate::SessionLayer::bind)). Told once for each request that asks for its session. The token may be
+    /// stolen.
+    #[non_exhaustive]
+    BindingMismatch {
+        /// The session.
+        id: SessionId,
+    },
     /// A session was ended from outside: revoked, or one more than the policy allows its user
     /// ([`SessionPolicy::max_sessions`](crate::SessionPolicy::max_sessions)).
     #[non_exhaustive]
@@ -199,6 +207,7 @@ impl SessionEvent {
             Self::Expired { .. } => "expired",
             Self::UnknownToken { .. } => "unknown_token",
             Self::AmbiguousToken { .. } => "ambiguous_token",
+            Self::BindingMismatch { .. } => "binding_mismatch",
             Self::Corrupt { .. } => "corrupt",
             Self::WrongRecord { .. } => "wrong_record",
             Self::Revoked { .. } => "revoked",

@@ -5,17 +5,18 @@
 //! 3. [Flash](flash): values for the next page
 //! 4. [Life](life): login, timeouts, consent
 //! 5. [Users](devices): recent logins, devices, how many at once
-//! 6. [Several](several): named sessions, namespaces
-//! 7. [Transports](transports): cookies and headers
-//! 8. [Without HTTP](without_http)
-//! 9. [Live](live): WebSockets, server-sent events, tasks
-//! 10. [Templates](templates)
-//! 11. [Configuration](configuration): files, environment, codecs
-//! 12. [Stores](stores): where sessions are kept
-//! 13. [Sealed records](sealed): stores that cannot read, keys and how they are changed
-//! 14. [Failures](failures): what happens if
-//! 15. [Events](events): what operators are told, metrics
-//! 16. [Testing](testing) your application
+//! 6. [Forged requests](csrf): forms that only your own pages can send
+//! 7. [Several](several): named sessions, namespaces
+//! 8. [Transports](transports): cookies and headers
+//! 9. [Without HTTP](without_http)
+//! 10. [Live](live): WebSockets, server-sent events, tasks
+//! 11. [Templates](templates)
+//! 12. [Configuration](configuration): files, environment, codecs
+//! 13. [Stores](stores): where sessions are kept
+//! 14. [Sealed records](sealed): stores that cannot read, keys and how they are changed
+//! 15. [Failures](failures): what happens if
+//! 16. [Events](events): what operators are told, metrics
+//! 17. [Testing](testing) your application
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -49,6 +50,7 @@ chapters! {
     flash,
     life,
     devices,
+    csrf,
     several,
     transports,
     without_http,

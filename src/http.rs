@@ -1,6 +1,7 @@
 //! Sessions over HTTP: the layer, and how tokens travel.
 
 mod answer;
+mod bind;
 mod cache;
 mod cookie;
 mod future;
@@ -9,6 +10,7 @@ mod layer;
 mod lazy;
 mod service;
 mod shown;
+mod site_data;
 mod stateless;
 mod transport;
 
@@ -20,5 +22,6 @@ pub use header::SessionHeader;
 pub use layer::{SessionLayer, SessionName};
 pub use lazy::LazySession;
 pub use service::SessionService;
+pub use site_data::SiteData;
 pub use stateless::{StatelessLayer, StatelessService};
 pub use transport::Transport;

@@ -49,14 +49,14 @@ pub use event::{DropReason, SessionEvent};
 pub use extract::{Named, User};
 pub use http::{
     CookiePrefix, DefaultOnError, LazySession, OnError, ResponseFuture, SameSite, SessionCookie, SessionHeader,
-    SessionLayer, SessionName, SessionService, StatelessLayer, StatelessService, Transport,
+    SessionLayer, SessionName, SessionService, SiteData, StatelessLayer, StatelessService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
 pub use policy::{Conflicts, FlashLifetime, Limits, OnReplay, SessionPolicy, WhenFull};
 pub use session::{
     Bag, BagContent, DetachedSession, Device, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
 };
-pub use state::{IssuedToken, SessionStatus, TokenChange};
+pub use state::{IssuedToken, OnMismatch, SessionStatus, TokenChange};
 #[cfg(feature = "file")]
 pub use store::FileStore;
 #[cfg(feature = "mysql")]

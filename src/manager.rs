@@ -6,6 +6,8 @@ mod sweeper;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
 use crate::engine::{Endings, Engine, InFlight, KeyTypes, Shown, Turns};
@@ -14,7 +16,7 @@ use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
 use crate::record::Name;
 use crate::session::Session;
-use crate::state::{Absence, Mode, State, Terms, TokenChange};
+use crate::state::{Absence, Bond, Mode, OnMismatch, State, Terms, TokenChange};
 use crate::store::SessionStore;
 use crate::token::{Token, TokenDigester};
 
@@ -65,6 +67,7 @@ impl SessionManager {
                     policy: SessionPolicy::default(),
                     limits: Limits::default(),
                     digester: TokenDigester::default(),
+                    on_mismatch: OnMismatch::default(),
                     codec: Arc::new(JsonCodec),
                 },
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
@@ -137,6 +140,14 @@ impl SessionManager {
         self
     }
 
+    /// What becomes of a client that shows the right token and not what its session is bound to: see
+    /// [`open_bound`](Self::open_bound). It is anonymous if nothing is said.
+    #[must_use]
+    pub fn on_mismatch(mut self, on_mismatch: OnMismatch) -> Self {
+        self.options().terms.on_mismatch = on_mismatch;
+        self
+    }
+
     /// How records are encoded, for stores that keep bytes. JSON if not given.
     #[must_use]
     pub fn codec(mut self, codec: impl Codec) -> Self {
@@ -185,8 +196,46 @@ impl SessionManager {
     ///
     /// The kinds of store failures: a store that is down makes nobody anonymous.
     pub async fn open(&self, token: &[u8]) -> Result<Session, SessionError> {
-        let shown = Token::parse(token).map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()));
-        self.open_shown(&shown).await
+        self.open_shown(&shown(token), None).await
+    }
+
+    /// As [`create`](Self::create), and bound to what the client shows beside its token: see [`open_bound`](Self::open_bound).
+    pub fn create_bound(&self, to: impl AsRef<[u8]>) -> Session {
+        let bond = Some(bond(to.as_ref()));
+        let state = State::new(Err(Absence::NothingShown), self.engine.clock.now()).bound_to(bond);
+        Session::new(self.engine.clone(), state)
+    }
+
+    /// As [`open`](Self::open), for a client that shows something more by which it is to be known again, such as the exporter of
+    /// its TLS connection.
+    ///
+    /// A session that was begun, or last logged in, with something else is not opened, or is and an event tells of it:
+    /// [`on_mismatch`](Self::on_mismatch). What [`SessionLayer::bind`](crate::SessionLayer::bind) does, without HTTP.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, SessionError, SessionManager, SessionStatus, TokenChange};
+    ///
+    /// # async fn run() -> Result<(), SessionError> {
+    /// let manager = SessionManager::new(MemoryStore::new());
+    /// let session = manager.create_bound("this machine");
+    /// session.insert("name", "Ada")?;
+    /// let TokenChange::Issue(issued) = manager.commit(&session).await? else { panic!("a new session has a new token") };
+    /// let token = issued.token.expose();
+    ///
+    /// let session = manager.open_bound(token.as_bytes(), "this machine").await?;
+    /// assert_eq!(session.status(), SessionStatus::Resumed);
+    /// let session = manager.open_bound(token.as_bytes(), "another one").await?;
+    /// assert_eq!(session.status(), SessionStatus::New);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub async fn open_bound(&self, token: &[u8], to: impl AsRef<[u8]>) -> Result<Session, SessionError> {
+        self.open_shown(&shown(token), Some(bond(to.as_ref()))).await
     }
 
     /// Stores what was changed, and says what the client has to do with its token. From then on the session can only be read.
@@ -223,6 +272,10 @@ impl SessionManager {
         Sweeper::start(&self.engine, settings)
     }
 
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.engine.terms
+    }
+
     pub(crate) fn session_name(&self) -> &str {
         self.engine.terms.name.as_str()
     }
@@ -233,12 +286,20 @@ impl SessionManager {
         self.engine.clock.now()
     }
 
-    pub(crate) async fn open_shown(&self, shown: &Shown) -> Result<Session, SessionError> {
-        let state = self.engine.open(shown).await?;
+    pub(crate) async fn open_shown(&self, shown: &Shown, bond: Option<Bond>) -> Result<Session, SessionError> {
+        let state = self.engine.open(shown, bond).await?;
         Ok(Session::new(self.engine.clone(), state))
     }
 
     fn options(&mut self) -> &mut Engine {
         Arc::make_mut(&mut self.engine)
     }
+}
+
+fn shown(token: &[u8]) -> Shown {
+    Token::parse(token).map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()))
+}
+
+fn bond(bytes: &[u8]) -> Bond {
+    Bond(Some(Bytes::copy_from_slice(bytes)))
 }

@@ -1,9 +1,13 @@
 //! How long sessions live ([`SessionPolicy`]) and how large they may grow ([`Limits`]).
 
+mod describe;
+
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Timestamp;
 use crate::error::ConfigError;
+
+pub(crate) use describe::{Row, table};
 
 /// Browsers keep no cookie for longer: RFC 6265bis section 5.5.
 pub(crate) const COOKIE_LIFETIME_MAX: Duration = days(400);

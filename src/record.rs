@@ -15,7 +15,7 @@ use crate::codec::{Binding, Codec};
 use crate::data::Data;
 use crate::error::StoreError;
 use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
-use crate::token::{Nonce, SessionId, TokenDigest};
+use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
 pub(crate) use name::{Name, is_token_byte};
@@ -159,8 +159,14 @@ pub(crate) struct Contents {
     pub(crate) created_at: Timestamp,
     /// Beyond this the session does not live, whatever is done with it.
     pub(crate) deadline: Timestamp,
+    /// Beyond this its deadline is not moved but by a login.
+    pub(crate) end_by: Option<Timestamp>,
     /// The session's own idle timeout, if it is not the policy's.
     pub(crate) idle: Option<Duration>,
+    /// What the session is bound to beside its secret: a digest of it. `None` if it is bound to nothing.
+    pub(crate) bond: Option<TokenDigest>,
+    /// What makes the key of the session's forms, if it does not follow from the token.
+    pub(crate) csrf: Option<CsrfMask>,
     /// Whether the browser keeps the cookie when it is closed.
     pub(crate) persistent: bool,
     /// When the user has shown last who they are. `None` while nobody is logged in.

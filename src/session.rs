@@ -5,6 +5,7 @@
 mod values;
 
 mod bag;
+mod csrf;
 mod detached;
 mod device;
 mod expiry;
@@ -258,6 +259,12 @@ impl Session {
     /// What commits of this request have stored that the client has to know, although the last one has failed.
     pub(crate) fn stored_token_change(&self) -> TokenChange {
         self.0.stored_token_change()
+    }
+
+    /// And not by somebody else.
+    pub(crate) fn is_destroyed_by_this_request(&self) -> bool {
+        let state = self.0.state();
+        state.status() == SessionStatus::Destroyed && state.check_not_ended().is_ok()
     }
 
     pub(crate) fn close(&self) {

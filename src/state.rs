@@ -2,7 +2,9 @@
 //!
 //! Decides and does no I/O: the [`engine`](crate::engine) asks what to do, does it, and tells how it went.
 
+mod bond;
 mod client;
+mod csrf;
 mod flash;
 mod lifecycle;
 mod reads;
@@ -20,6 +22,8 @@ use crate::policy::Limits;
 use crate::record::Decoded;
 use crate::token::Token;
 
+pub(crate) use bond::Bond;
+pub use bond::OnMismatch;
 use client::{Client, PendingChange};
 pub use client::{IssuedToken, TokenChange};
 use flash::Flash;
@@ -84,6 +88,8 @@ pub(crate) struct State {
     /// A write that failed when nobody was there to be told: so the commit has to.
     failure: Option<SessionError>,
     opened_at: Timestamp,
+    /// What the request has of what sessions are bound to; `None` where they are bound to nothing.
+    bond: Option<Bond>,
     /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
     /// is dropped as long as the state is locked.
     discarded: Journal,
@@ -132,6 +138,7 @@ impl State {
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
             failure: None,
             opened_at: now,
+            bond: None,
             token_change: match &origin {
                 Ok(present) if present.has_to_be_told(now) => PendingChange::Issue,
                 _ => PendingChange::Keep,
@@ -148,6 +155,11 @@ impl State {
             discarded: Journal::default(),
             revision: 0,
         }
+    }
+
+    /// What it begins, or logs in, is bound to this.
+    pub(crate) fn bound_to(self, bond: Option<Bond>) -> Self {
+        Self { bond, ..self }
     }
 
     /// A part of its own in a session, beyond the request that has opened it.
@@ -196,16 +208,19 @@ impl State {
     pub(crate) fn confirm(&mut self, newer: Present, now: Timestamp) {
         if !newer.has_to_be_told(now) {
             self.token_change = PendingChange::Keep;
-        } else if let Ok(present) = &mut self.origin {
-            present.token = newer.token;
+            return;
+        }
+        self.follow(newer);
+        if let Ok(present) = &mut self.origin {
             present.shown = None;
         }
     }
 
     /// Goes on with a token that replaces the one so far.
-    pub(crate) fn follow(&mut self, token: Token) {
+    pub(crate) fn follow(&mut self, newer: Present) {
         if let Ok(present) = &mut self.origin {
-            present.token = token;
+            present.token = newer.token;
+            present.csrf = newer.csrf;
         }
     }
 
@@ -369,14 +384,15 @@ impl State {
         if !self.has_something_to_store(mode, terms) && upkeep.is_none() {
             return Ok(Next::Done(self.token_change(now)));
         }
-        Ok(Next::Work(Box::new(Work::new(
+        let work = Work::new(
             self.origin.clone(),
             self.changed.clone(),
             std::mem::take(&mut self.journal),
             self.reads.clone(),
             std::mem::take(&mut self.lifecycle),
             upkeep.unwrap_or_default(),
-        ))))
+        );
+        Ok(Next::Work(Box::new(work.bound_to(self.bond.clone()))))
     }
 
     fn has_something_to_store(&self, mode: Mode, terms: &Terms) -> bool {
@@ -387,8 +403,13 @@ impl State {
             Err(_) if self.lifecycle.login.is_some() => true,
             Err(_) if terms.policy.waits_for_consent() && !consent => false,
             // What was written and taken back, or was nothing from the start, needs no session. That the visitor has agreed
-            // does: the session is how that is known from then on.
-            Err(_) => with_data && (consent || self.changed.as_ref().is_some_and(|data| !data.is_empty())),
+            // does: the session is how that is known from then on. So does a form that is to be recognized.
+            Err(_) => {
+                with_data
+                    && (consent
+                        || self.lifecycle.csrf.is_some()
+                        || self.changed.as_ref().is_some_and(|data| !data.is_empty()))
+            }
         }
     }
 

@@ -6,10 +6,12 @@
 //! | a value, flash values too | `session().get('success')` | `session(get='success')` | `session.get::<String>("success")?` |
 //! | what was typed into a field | `session().old('email')` | `session(old='email')` | `session.old("email")?` |
 //! | the messages | `session().messages()` | `session(messages=true)` | `session.messages()?` |
+//! | for a hidden field against forged requests | `session().csrf()` | `session(csrf=true)` | `session.csrf_token()?` |
 //! | all data | `session().all()` | `session(all=true)` | `session.all()?` |
 //! | id, status, user and times | `session().info()` | `session(info=true)` | `session.info()` |
 //!
-//! The names are [paths](crate::Path): `'account.name'` reaches into objects. Templates only read. A
+//! The names are [paths](crate::Path): `'account.name'` reaches into objects. Templates only read; but a visitor without a
+//! session gets one with a [CSRF token](crate::Session::csrf_token), since that belongs to one. A
 //! [flash value](crate::Session::flash), a message or old input that a template reads goes away with this request's
 //! commit, as it does when a handler reads it. To ask with `has` is not to read, and what stands in a branch that is
 //! not rendered is not read.
@@ -103,7 +105,7 @@ use crate::session::ReadOnlySession;
 
 /// What to write instead of a call that there is none of.
 const METHODS: &str =
-    "a session has `has`, `get` and `old`, each with a name, and `all`, `messages` and `info`, without";
+    "a session has `has`, `get` and `old`, each with a name, and `all`, `csrf`, `messages` and `info`, without";
 
 /// Why a call gives nothing.
 enum CallError {
@@ -118,6 +120,7 @@ fn call(session: &ReadOnlySession, method: &str, name: Option<&str>) -> Result<O
         ("get", Some(path)) => session.get(path)?,
         ("old", Some(field)) => session.old(field)?.map(Value::from),
         ("all", None) => Some(json(session.all()?)),
+        ("csrf", None) => Some(session.csrf_token()?.into()),
         ("messages", None) => Some(json(session.messages()?)),
         ("info", None) => Some(json(session.info())),
         _ => return Err(CallError::NoSuchMethod),

@@ -1,6 +1,7 @@
 //! What the client holds (the token) and what the store keeps of it (the digest).
 
 pub(crate) mod base64url;
+mod csrf;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{ErrorKind, SessionError};
+pub(crate) use csrf::{CsrfKey, CsrfMask};
 
 const ID_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
@@ -306,10 +308,19 @@ impl TokenDigester {
 
     pub(crate) fn digest(&self, token: &Token) -> TokenDigest {
         let bytes = token.bytes();
+        self.digest_all(&[&*bytes])
+    }
+
+    /// What a store keeps of what a session is bound to.
+    pub(crate) fn digest_bond(&self, id: SessionId, bond: &[u8]) -> TokenDigest {
+        self.digest_all(&[b"cloakroom: bound to", id.as_bytes(), bond])
+    }
+
+    fn digest_all(&self, parts: &[&[u8]]) -> TokenDigest {
         TokenDigest(match self {
-            Self::Plain => Sha256::digest(*bytes).into(),
+            Self::Plain => parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into(),
             #[cfg(feature = "pepper")]
-            Self::Keyed(hmac) => hmac.clone().chain_update(*bytes).finalize().into_bytes().into(),
+            Self::Keyed(hmac) => parts.iter().fold(hmac.clone(), Hmac::chain_update).finalize().into_bytes().into(),
         })
     }
 }

@@ -171,7 +171,7 @@ impl Unit {
             }
             Ok(Recognition::Valid(newer)) => {
                 // Its secret may have been replaced with a grace, which is too short to wait for.
-                self.state().follow(newer.token);
+                self.state().follow(newer);
                 false
             }
             Ok(Recognition::Unreadable(_)) | Err(_) => false,

@@ -36,6 +36,9 @@ pub(super) fn write(session: &str, event: &SessionEvent) {
             );
         }
         SessionEvent::AmbiguousToken { tokens } => log!(warn, tokens, "a request showed several tokens"),
+        SessionEvent::BindingMismatch { id } => {
+            log!(warn, %id, "a request showed a session that is bound to something else");
+        }
         SessionEvent::Replayed { id, ended } => log!(warn, %id, ended, "a secret was shown after its grace"),
         SessionEvent::StoreFailed { operation, kind, cause } => {
             log!(warn, operation, ?kind, cause, "a call to the store failed");

@@ -56,7 +56,8 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
 
 impl SessionError {
     /// The status to answer with: 503 if the store is down or too slow, 409 for a conflict, if the session has ended or
-    /// was never stored, or if the user has too many, 401 if nobody is logged in, 403 if the login is too old, 413 for data
+    /// was never stored, or if the user has too many, 401 if nobody is logged in, 403 if the login is too old or a form
+    /// may be forged, 413 for data
     /// that are too large, 400 for a user who can be none, else 500.
     pub fn status(&self) -> StatusCode {
         match self.kind() {
@@ -67,7 +68,7 @@ impl SessionError {
                 StatusCode::CONFLICT
             }
             ErrorKind::NotLoggedIn => StatusCode::UNAUTHORIZED,
-            ErrorKind::LoginTooOld => StatusCode::FORBIDDEN,
+            ErrorKind::LoginTooOld | ErrorKind::CsrfToken => StatusCode::FORBIDDEN,
             ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::InvalidUser => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -80,6 +81,7 @@ impl SessionError {
             _ if self.kind() == ErrorKind::TooManySessions => {
                 "You are logged in as often as is allowed. Please log out somewhere else first.\n"
             }
+            _ if self.kind() == ErrorKind::CsrfToken => "This page is out of date. Please load it again.\n",
             StatusCode::UNAUTHORIZED => "Please log in.\n",
             StatusCode::FORBIDDEN => "Please log in once more to do this.\n",
             StatusCode::SERVICE_UNAVAILABLE => "Sessions are not available at the moment. Please try again.\n",

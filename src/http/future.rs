@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use super::OnError;
 use super::answer;
 use super::lazy::{Opened, Visit};
+use super::site_data;
 use crate::engine::RunToEnd;
 use crate::error::SessionError;
 use crate::state::{Mode, TokenChange};
@@ -77,6 +78,7 @@ where
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);
                     if let Some(change) = session.settle(mode) {
                         answer::finish(&mut response, &change, visit, opened.place);
+                        site_data::clear(&mut response, visit, session);
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     }
@@ -86,6 +88,7 @@ where
                 StageProjection::Committing { opened, commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
                     let answer = response.take().expect("the answer is there until the commit has ended");
+                    let stored = result.is_ok();
                     let (mut answer, change) = match result {
                         Ok(change) => (answer, change),
                         // What an earlier save of this request has stored, the client has to know all the same.
@@ -96,6 +99,9 @@ where
                     };
                     if let Some(visit) = this.visit {
                         answer::finish(&mut answer, &change, visit, opened.place);
+                        if stored {
+                            site_data::clear(&mut answer, visit, &opened.session);
+                        }
                     }
                     this.stage.set(Stage::Answered);
                     return Poll::Ready(Ok(answer));

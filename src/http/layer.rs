@@ -1,13 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::request::Parts;
 use tower_layer::Layer;
 
-use super::{DefaultOnError, SessionCookie, SessionService, Transport};
+use super::bind::Bind;
+use super::{DefaultOnError, SessionCookie, SessionService, SiteData, Transport};
 use crate::error::ConfigError;
 use crate::event::SessionEvent;
 use crate::manager::{SessionManager, Sweeper, SweeperSettings};
-use crate::policy::{Limits, SessionPolicy};
+use crate::policy::{Limits, SessionPolicy, table};
+use crate::state::OnMismatch;
 use crate::store::SessionStore;
 
 /// Gives every request its session.
@@ -100,6 +104,8 @@ pub(super) struct Shared {
     pub(super) manager: SessionManager,
     pub(super) transport: Transport,
     pub(super) save_on_server_error: bool,
+    pub(super) bind: Option<Bind>,
+    pub(super) clear_site_data: Option<HeaderValue>,
 }
 
 impl SessionLayer {
@@ -156,7 +162,7 @@ impl SessionLayer {
     /// not reach other clones of it.
     pub fn with_manager(manager: SessionManager) -> Self {
         let transport = SessionCookie::of_session(manager.session_name()).into();
-        let shared = Shared { manager, transport, save_on_server_error: false };
+        let shared = Shared { manager, transport, save_on_server_error: false, bind: None, clear_site_data: None };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }
 }
@@ -221,6 +227,68 @@ impl<E> SessionLayer<E> {
         self
     }
 
+    /// What browsers are told to clear when a request ends its session, by [`logout`](crate::Session::logout) or
+    /// [`destroy`](crate::Session::destroy) (ASVS 14.3.1): the header `Clear-Site-Data` on its answer, and on no other. Nothing if
+    /// not given. A handler that sets the header itself is left alone.
+    ///
+    /// Browsers heed it over HTTPS only. What the server knows of the session is gone in any case.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, SessionLayer, SiteData};
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new()).clear_site_data([SiteData::Cache, SiteData::Storage]);
+    /// ```
+    #[must_use]
+    pub fn clear_site_data(mut self, data: impl IntoIterator<Item = SiteData>) -> Self {
+        self.options().clear_site_data = SiteData::header(data);
+        self
+    }
+
+    /// Binds each session to something of the request that begins it, and again of the one that logs in
+    /// ([`login`](crate::Session::login), [`reauthenticated`](crate::Session::reauthenticated)): what a thief of the token
+    /// alone does not have (ASVS 8.2.4). Nothing if not given.
+    ///
+    /// Later requests of the session have to show the same; one that shows nothing shows something else. What becomes of
+    /// those that do not says [`OnMismatch`]. The store keeps a digest of it, another one for each session. Sessions
+    /// from before are bound at their next login. [`SessionManager::open`] asks
+    /// for nothing, and leaves a session bound to what it is; [`open_bound`](SessionManager::open_bound) asks.
+    ///
+    /// | | |
+    /// |---|---|
+    /// | the exporter of the TLS connection, or the certificate of the client, which the server puts into the extensions | proves possession; only without a proxy in between |
+    /// | `User-Agent` | changes with each update of a browser, and is copied as easily as a cookie: take [`OnMismatch::EventOnly`] |
+    /// | the address of the client | changes on every journey; behind a proxy it is the proxy's |
+    ///
+    /// The function is called once for each request, whether it asks for its session or not: let it look up and copy no more
+    /// than that. Anything else is done when the session is loaded.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, OnMismatch, SessionEvent, SessionLayer};
+    /// use http::header::USER_AGENT;
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .bind(OnMismatch::EventOnly, |request| request.headers.get(USER_AGENT).cloned())
+    ///     .on_event(|event| {
+    ///         if let SessionEvent::BindingMismatch { id, .. } = event {
+    ///             eprintln!("session {id} goes on in another browser");
+    ///         }
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn bind<V>(
+        mut self,
+        on_mismatch: OnMismatch,
+        read: impl Fn(&Parts) -> Option<V> + Send + Sync + 'static,
+    ) -> Self
+    where
+        V: AsRef<[u8]> + Send + 'static,
+    {
+        let options = self.options();
+        options.bind = Some(Bind::by(read));
+        options.manager = options.manager.clone().on_mismatch(on_mismatch);
+        self
+    }
+
     /// What to answer when a session cannot be stored, in place of the handler's answer. See [`OnError`](super::OnError).
     ///
     /// Errors while a session is loaded reach the handler, or, in axum, are answered by the extractor. A closure needs its
@@ -236,6 +304,34 @@ impl<E> SessionLayer<E> {
     /// ```
     pub fn on_error<F>(self, on_error: F) -> SessionLayer<F> {
         SessionLayer { shared: self.shared, on_error }
+    }
+
+    /// What is configured, as a table in Markdown for the documentation of an application (ASVS 7.1.1): what
+    /// [`SessionPolicy::describe`] says, how the token travels, and the limits. Made from the values themselves.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, SessionLayer};
+    ///
+    /// let table = SessionLayer::new(MemoryStore::new()).describe();
+    /// assert!(table.contains("`Set-Cookie: __Host-id=<token>; HttpOnly; SameSite=Lax; Secure; Path=/`"));
+    /// ```
+    pub fn describe(&self) -> String {
+        let terms = self.shared.manager.terms();
+        let mut rows = terms.policy.rows();
+        rows.extend(self.shared.transport.rows());
+        if self.shared.bind.is_some() {
+            let value = match terms.on_mismatch {
+                OnMismatch::Anonymous => "a request that does not show it has no session",
+                OnMismatch::EventOnly => "a request that does not show it is reported",
+            };
+            rows.push(("is bound to more than its token", value.to_owned(), "ASVS 8.2.4"));
+        }
+        if let Some(data) = &self.shared.clear_site_data {
+            let value = format!("`Clear-Site-Data: {}`", String::from_utf8_lossy(data.as_bytes()));
+            rows.push(("has the browser clear at a logout", value, "ASVS 14.3.1"));
+        }
+        rows.extend(terms.limits.rows());
+        table(rows)
     }
 
     /// The manager, to open sessions elsewhere in the application.

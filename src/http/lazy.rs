@@ -13,6 +13,7 @@ use super::transport::{Captured, Place};
 use crate::error::{ErrorKind, SessionError};
 use crate::record::Name;
 use crate::session::Session;
+use crate::state::Bond;
 
 /// The session of a request, not loaded yet.
 ///
@@ -111,6 +112,7 @@ fn missing(name: &str) -> SessionError {
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
+    bond: Option<Bond>,
     /// The same request under the next layer further out.
     outer: Option<Arc<Visit>>,
     opened: OnceCell<Opened>,
@@ -132,13 +134,14 @@ struct Innermost(Arc<Visit>);
 impl Visit {
     /// Begins, unless a layer further out has the same cookie or header. A client keeps one token there, so there is one
     /// session, and that layer takes care of it.
-    pub(super) fn begin<B>(shared: &Arc<Shared>, request: &mut Request<B>) -> Option<Arc<Self>> {
+    pub(super) fn begin<B>(shared: &Arc<Shared>, request: &mut Request<B>, bond: Option<Bond>) -> Option<Arc<Self>> {
         if Self::all(request.extensions()).any(|outer| outer.shared.transport.meets(&shared.transport)) {
             return None;
         }
         let visit = Arc::new(Self {
             shared: shared.clone(),
             captured: shared.transport.capture(request.headers()),
+            bond,
             outer: Self::all(request.extensions()).next().cloned(),
             opened: OnceCell::new(),
             closed: AtomicBool::new(false),
@@ -164,7 +167,7 @@ impl Visit {
     async fn load(&self) -> Result<Session, SessionError> {
         let open = || async {
             let (shown, place) = self.shared.transport.read(&self.captured);
-            let session = self.shared.manager.open_shown(&shown).await?;
+            let session = self.shared.manager.open_shown(&shown, self.bond.clone()).await?;
             Ok::<_, SessionError>(Opened { session, place })
         };
         let Opened { session, .. } = self.opened.get_or_try_init(open).await?;

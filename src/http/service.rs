@@ -51,7 +51,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let visit = Visit::begin(&self.shared, &mut request);
+        let mut bond = None;
+        if let Some(bind) = &self.shared.bind {
+            let (read, again) = bind.read(request);
+            (bond, request) = (Some(read), again);
+        }
+        let visit = Visit::begin(&self.shared, &mut request, bond);
         ResponseFuture::new(self.inner.call(request), visit, self.on_error.clone())
     }
 }

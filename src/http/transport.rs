@@ -7,6 +7,7 @@ use super::cookie::SessionCookie;
 use super::header::SessionHeader;
 use crate::engine::Shown;
 use crate::error::ConfigError;
+use crate::policy::Row;
 use crate::state::IssuedToken;
 
 /// How the token travels: as a [`SessionCookie`], in a [`SessionHeader`], or in one of several.
@@ -59,6 +60,11 @@ impl Transport {
     pub fn or(mut self, other: impl Into<Self>) -> Self {
         self.0.extend(other.into().0);
         self
+    }
+
+    /// What a client gets, and where.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        self.0.iter().map(Carrier::row).collect()
     }
 
     /// Checks the options and works out what follows from them.
@@ -157,6 +163,19 @@ impl Carrier {
             (Self::Header(own), Self::Header(other)) => own.name() == other.name(),
             _ => false,
         }
+    }
+
+    fn row(&self) -> Row {
+        let (name, value) = match self {
+            Self::Cookie(cookie) => ("Set-Cookie", cookie.set("<token>", None)),
+            Self::Header(header) => (header.name().as_str(), header.set("<token>")),
+        };
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let reference = match self {
+            Self::Cookie(_) => "ASVS 3.3.1 to 3.3.4, NIST SP 800-63B-4 section 5.1.1",
+            Self::Header(_) => "",
+        };
+        ("the client's token, in each answer that changes it", format!("`{name}: {value}`"), reference)
     }
 
     fn request_header(&self) -> &HeaderName {

@@ -4,7 +4,8 @@
 //!
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
-//!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
+//!  "deadline":1763766000000,"end_by":1763766000000,"idle":3600000,"bond":"base64url","csrf":"base64url",
+//!  "persistent":true,"login":1763679600000,"label":"Firefox on Linux",
 //!  "digest":"base64url","since":1763679600000,
 //!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000],
 //!                ["base64url",9223372036854775807,"nonce",1763679630000,"timer"]],
@@ -14,7 +15,7 @@
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label`, `since` and `superseded` are left out
+//! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
@@ -28,7 +29,7 @@ use super::{Contents, Grace, GraceReason, Name, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
-use crate::token::{Nonce, SessionId, TokenDigest};
+use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
 
@@ -40,7 +41,10 @@ const KNOWN: &[&str] = &[
     "id",
     "created",
     "deadline",
+    "end_by",
     "idle",
+    "bond",
+    "csrf",
     "persistent",
     "login",
     "label",
@@ -104,8 +108,17 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     member("id", format_args!("\"{}\"", contents.id));
     member("created", format_args!("{}", contents.created_at.as_millis()));
     member("deadline", format_args!("{}", contents.deadline.as_millis()));
+    if let Some(end_by) = contents.end_by {
+        member("end_by", format_args!("{}", end_by.as_millis()));
+    }
     if let Some(idle) = contents.idle {
         member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
+    }
+    if let Some(bond) = contents.bond {
+        member("bond", format_args!("\"{}\"", bond.to_text()));
+    }
+    if let Some(csrf) = contents.csrf {
+        member("csrf", format_args!("\"{}\"", csrf.to_text()));
     }
     if contents.persistent {
         member("persistent", format_args!("true"));
@@ -184,6 +197,8 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         .iter()
         .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
         .collect::<Result<_, _>>()?;
+    let bond = |text: String| TokenDigest::from_text(&text).ok_or(DecodeError::Member("bond"));
+    let csrf = |text: String| CsrfMask::from_text(&text).ok_or(DecodeError::Member("csrf"));
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
     Ok(Contents {
         namespace: members.get::<String>("ns")?.into(),
@@ -192,7 +207,10 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         user: None,
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
+        end_by: members.find("end_by")?.map(Timestamp::from_millis),
         idle: members.find("idle")?.map(Duration::from_millis),
+        bond: members.find("bond")?.map(bond).transpose()?,
+        csrf: members.find("csrf")?.map(csrf).transpose()?,
         persistent: members.find("persistent")?.unwrap_or(false),
         logged_in_at: members.find("login")?.map(Timestamp::from_millis),
         label: members.find::<String>("label")?.map(Into::into),
@@ -238,7 +256,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Token, TokenDigester};
+    use crate::token::{CsrfKey, Token, TokenDigester};
 
     fn contents() -> Contents {
         let token = Token::generate().unwrap();
@@ -250,7 +268,10 @@ mod tests {
             user: None,
             created_at: Timestamp::from_millis(1),
             deadline: Timestamp::from_millis(2),
+            end_by: Some(Timestamp::from_millis(9)),
             idle: Some(Duration::from_millis(3)),
+            bond: Some(TokenDigester::default().digest_bond(token.id(), b"a browser")),
+            csrf: Some(CsrfKey::of(&token, None).mask_for(&Token::generate().unwrap())),
             persistent: true,
             logged_in_at: Some(Timestamp::from_millis(7)),
             label: Some("Firefox \"esr\"".into()),
@@ -284,7 +305,8 @@ mod tests {
         let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
-        assert_eq!(again.label, contents.label);
+        assert_eq!((&again.label, again.csrf, again.end_by), (&contents.label, contents.csrf, contents.end_by));
+        assert!(again.bond.unwrap().matches(&contents.bond.unwrap()));
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
             assert_eq!(again.until, before.until);
@@ -318,6 +340,7 @@ mod tests {
         assert_eq!(contents.write, 15);
         assert_eq!(contents.name, Name::default());
         assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
+        assert!(contents.end_by.is_none() && contents.bond.is_none() && contents.csrf.is_none());
         assert!(contents.logged_in_at.is_none() && contents.label.is_none());
     }
 

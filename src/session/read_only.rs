@@ -88,6 +88,16 @@ impl ReadOnlySession {
         self.0.old(field)
     }
 
+    /// A text for a form that proves that its page was made for this session. As [`Session::csrf_token`]: the one call by which
+    /// a page that only reads gives a visitor a session.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::csrf_token`].
+    pub fn csrf_token(&self) -> Result<String, SessionError> {
+        self.0.csrf_token()
+    }
+
     /// What there is to know about the session. As [`Session::info`].
     pub fn info(&self) -> SessionInfo {
         self.0.info()

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Client, SessionStatus, State};
+use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError};
+use crate::token::CsrfKey;
 
 /// How a session gets a new secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,10 @@ pub(crate) struct Lifecycle {
     pub(crate) reauthenticated: bool,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) remember: Option<Duration>,
+    /// Not beyond this, whatever the other rules say.
+    pub(crate) end_by: Option<Timestamp>,
+    /// What forms that were made in this request show, if it does not follow from the secret that the record has.
+    pub(crate) csrf: Option<CsrfKey>,
     /// The visitor has agreed to be given a session.
     pub(crate) consent: bool,
 }
@@ -48,17 +54,22 @@ impl Lifecycle {
             && self.rotate.is_none()
             && self.login.is_none()
             && self.remember.is_none()
+            && self.end_by.is_none()
+            && self.csrf.is_none()
             && self.label.is_none()
     }
 
     pub(super) fn and_then(self, later: Self) -> Self {
         Self {
+            // A login makes those from before void.
+            end_by: if later.login.is_some() { later.end_by } else { earlier(later.end_by, self.end_by) },
             destroy: self.destroy || later.destroy,
             rotate: self.rotate.max(later.rotate),
             login: later.login.or(self.login),
             reauthenticated: self.reauthenticated || later.reauthenticated,
             label: later.label.or(self.label),
             remember: later.remember.or(self.remember),
+            csrf: later.csrf.or(self.csrf),
             consent: self.consent || later.consent,
         }
     }
@@ -81,12 +92,21 @@ impl State {
     pub(crate) fn rotate(&mut self, rotation: Rotation) -> Result<(), SessionError> {
         self.check_answerable()?;
         self.lifecycle.rotate = self.lifecycle.rotate.max(Some(rotation));
+        if rotation == Rotation::AtOnce {
+            self.lifecycle.csrf = None;
+        }
         Ok(())
     }
 
     pub(crate) fn remember(&mut self, duration: Duration) -> Result<(), SessionError> {
         self.check_answerable()?;
         self.lifecycle.remember = Some(duration);
+        Ok(())
+    }
+
+    pub(crate) fn end_by(&mut self, time: Timestamp) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.lifecycle.end_by = earlier(self.lifecycle.end_by, Some(time));
         Ok(())
     }
 
@@ -114,4 +134,9 @@ impl State {
         self.drop_data_changes();
         Ok(())
     }
+}
+
+/// The earlier of two times, of which each may be missing.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Renewal;
+use super::{OnMismatch, Renewal};
 use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::policy::{Limits, SessionPolicy, TimedRotation};
 use crate::record::{DecodeError, Decoded, GraceReason, Name, Record, Superseded, Version};
-use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
+use crate::token::{CsrfMask, SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
@@ -21,6 +21,7 @@ pub(crate) struct Terms {
     pub(crate) policy: SessionPolicy,
     pub(crate) limits: Limits,
     pub(crate) digester: TokenDigester,
+    pub(crate) on_mismatch: OnMismatch,
     pub(crate) codec: Arc<dyn Codec>,
 }
 
@@ -28,6 +29,8 @@ pub(crate) struct Terms {
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) token: Token,
+    /// The record's, for this token.
+    pub(crate) csrf: Option<CsrfMask>,
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
@@ -53,6 +56,8 @@ pub(crate) enum Absence {
     Unknown,
     /// It showed several tokens, and none can be preferred: none is to be forgotten either.
     Ambiguous,
+    /// It showed a token without what its session is bound to. Whoever has that as well may hold the same cookie.
+    Mismatch,
     /// It showed a secret that was replaced a moment ago. The client holds the new one by now, and must not lose it to
     /// the answer of a latecomer.
     Latecomer,
@@ -155,8 +160,8 @@ impl Terms {
             digest = self.digester.digest(&current);
         }
         let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
-        let (version, expires_at) = (record.version, record.expires_at);
-        Recognition::Valid(Present { token: current, version, expires_at, contents, shown })
+        let (csrf, version, expires_at) = (contents.csrf, record.version, record.expires_at);
+        Recognition::Valid(Present { token: current, csrf, version, expires_at, contents, shown })
     }
 }
 

@@ -20,6 +20,7 @@ fn terms(policy: SessionPolicy) -> Terms {
         policy,
         limits: Limits::default(),
         digester: TokenDigester::default(),
+        on_mismatch: OnMismatch::default(),
         codec: Arc::new(JsonCodec),
     }
 }

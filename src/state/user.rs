@@ -29,9 +29,9 @@ impl State {
         } else if let Some(names) = keep {
             self.change(Change::Keep(names), limits)?;
         }
-        self.lifecycle.rotate = Some(Rotation::AtOnce);
         self.lifecycle.login = Some(user);
-        Ok(())
+        self.lifecycle.end_by = None;
+        self.rotate(Rotation::AtOnce)
     }
 
     /// How long ago the user has shown who they are. `None` if nobody is logged in.
@@ -48,9 +48,8 @@ impl State {
         if self.user().is_none() {
             return Err(not_logged_in());
         }
-        self.lifecycle.rotate = Some(Rotation::AtOnce);
         self.lifecycle.reauthenticated = true;
-        Ok(())
+        self.rotate(Rotation::AtOnce)
     }
 
     pub(crate) fn label(&self) -> Option<&Arc<str>> {

@@ -5,8 +5,9 @@ mod told;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lifecycle::earlier;
 use super::reads::Reads;
-use super::{Absence, Bearer, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
+use super::{Absence, Bearer, Bond, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -14,7 +15,7 @@ use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
 use crate::record::{Contents, Decoded, Grace, GraceReason, Payload, Record, Superseded, Version};
-use crate::token::{Nonce, SessionId, Token};
+use crate::token::{CsrfMask, Nonce, SessionId, Token};
 
 /// One call to the store.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ pub(crate) struct Work {
     reads: Reads,
     lifecycle: Lifecycle,
     upkeep: Upkeep,
+    /// What a session that begins or is logged in by this is bound to.
+    bond: Option<Bond>,
     /// Names the writes of this commit, from its first step on.
     write: Option<u64>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
@@ -109,12 +112,17 @@ impl Work {
             reads,
             lifecycle,
             upkeep,
+            bond: None,
             write: None,
             token: None,
             nonce: None,
             outcome: None,
             unsure: false,
         }
+    }
+
+    pub(super) fn bound_to(self, bond: Option<Bond>) -> Self {
+        Self { bond, ..self }
     }
 
     pub(super) fn into_changes(self) -> (Journal, Lifecycle) {
@@ -312,7 +320,10 @@ impl Work {
             user: self.lifecycle.login.clone(),
             created_at: now,
             deadline: now.saturating_add(terms.policy.absolute_lifetime()),
+            end_by: None,
             idle: None,
+            bond: self.bond.as_ref().and_then(|bond| bond.digest(token.id(), terms)),
+            csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
             persistent: terms.policy.is_persistent(),
             logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
             label: self.lifecycle.label.clone(),
@@ -324,6 +335,7 @@ impl Work {
             data: self.data.as_deref().cloned().unwrap_or_default(),
         };
         self.remember(&mut contents, now);
+        self.shorten(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
         let record = self.prepare(token, 1, expires_at, contents, terms, Tell::Issue);
         Ok(Step::Create(record))
@@ -334,6 +346,7 @@ impl Work {
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
         if let Some(user) = &self.lifecycle.login {
             contents.user = Some(user.clone());
+            contents.end_by = None;
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
             contents.idle = None;
             contents.persistent = terms.policy.is_persistent();
@@ -342,6 +355,9 @@ impl Work {
         }
         if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
             contents.logged_in_at = Some(now);
+            if let Some(bond) = &self.bond {
+                contents.bond = bond.digest(base.id(), terms);
+            }
         }
         contents.label = self.lifecycle.label.clone().or(contents.label);
         if self.upkeep.renewal == Some(Renewal::Confirm) {
@@ -353,11 +369,13 @@ impl Work {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),
         };
+        contents.csrf = self.csrf_mask(&token, base, &contents);
         self.remember(&mut contents, now);
+        self.shorten(&mut contents, now);
         let issue = base.has_to_be_told(now) || rotation.is_some() || self.lifecycle.remember.is_some();
         // A cookie that says when it ends moves together with the record, and only when that is due.
         let expires_at = if contents.persistent && !issue {
-            base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)
+            base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at).min(contents.deadline)
         } else {
             contents.expiry_if_used(now, &terms.policy)
         };
@@ -408,6 +426,16 @@ impl Work {
         Ok(token)
     }
 
+    /// What makes the key of the forms follow from `token`, which opens the session from now on.
+    fn csrf_mask(&self, token: &Token, base: &Present, contents: &Contents) -> Option<CsrfMask> {
+        match &self.lifecycle.csrf {
+            Some(key) => Some(key.mask_for(token)),
+            None if self.lifecycle.rotate == Some(Rotation::AtOnce) => None,
+            None if contents.digest.matches(&base.contents.digest) => contents.csrf,
+            None => Some(base.csrf_key().mask_for(token)),
+        }
+    }
+
     fn nonce(&mut self) -> Result<Nonce, SessionError> {
         match self.nonce {
             Some(nonce) => Ok(nonce),
@@ -421,6 +449,15 @@ impl Work {
             contents.persistent = true;
             contents.idle = Some(duration);
             contents.deadline = now.saturating_add(duration);
+        }
+    }
+
+    /// What is to end earlier does, whatever has moved the deadline. A millisecond is left, since a record that is stored
+    /// after its end means something else to each store.
+    fn shorten(&self, contents: &mut Contents, now: Timestamp) {
+        contents.end_by = earlier(contents.end_by, self.lifecycle.end_by);
+        if let Some(end_by) = contents.end_by {
+            contents.deadline = contents.deadline.min(end_by.max(now.saturating_add(Duration::from_millis(1))));
         }
     }
 
@@ -438,7 +475,7 @@ impl Work {
         let contents = Decoded::new(contents, terms.codec.clone());
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let present = Present { token, version, expires_at, contents, shown: None };
+        let present = Present { token, csrf: contents.csrf, version, expires_at, contents, shown: None };
         self.outcome = Some(Stored::Saved { present, tell });
         record
     }

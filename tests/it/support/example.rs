@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -103,15 +104,21 @@ impl Curl {
         body
     }
 
-    pub async fn post_form(&mut self, path: &str, form: &'static str) -> (StatusCode, String) {
+    pub async fn post_form(&mut self, path: &str, form: impl Into<Bytes>) -> (StatusCode, String) {
         self.send(Method::POST, path, "application/x-www-form-urlencoded", form).await
     }
 
-    pub async fn post_json(&mut self, path: &str, json: &'static str) -> (StatusCode, String) {
+    pub async fn post_json(&mut self, path: &str, json: impl Into<Bytes>) -> (StatusCode, String) {
         self.send(Method::POST, path, "application/json", json).await
     }
 
-    pub async fn send(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> (StatusCode, String) {
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> (StatusCode, String) {
         let (parts, body) = self.open(method, path, kind, body).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.status, String::from_utf8(body.into()).unwrap())
@@ -124,10 +131,22 @@ impl Curl {
     }
 
     /// An answer that goes on.
-    pub async fn open(&mut self, method: Method, path: &str, kind: &str, body: &'static str) -> Response<Incoming> {
+    pub async fn open(&mut self, method: Method, path: &str, kind: &str, body: impl Into<Bytes>) -> Response<Incoming> {
+        let kind = (!kind.is_empty()).then_some((CONTENT_TYPE.as_str(), kind));
+        self.open_with(method, path, kind.as_slice(), body).await
+    }
+
+    /// An answer that goes on, to a request with these headers.
+    pub async fn open_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.server.to_string());
-        if !kind.is_empty() {
-            request = request.header(CONTENT_TYPE, kind);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         if let Some(cookies) = self.cookies() {
             request = request.header(COOKIE, cookies);
@@ -135,7 +154,7 @@ impl Curl {
         let stream = TokioIo::new(TcpStream::connect(self.server).await.unwrap());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        let response = sender.send_request(request.body(Full::new(body.as_bytes())).unwrap()).await.unwrap();
+        let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
         self.keep_cookies(response.headers());
         response
     }
