@@ -367,19 +367,25 @@ mod tests {
     }
 
     #[test]
-    fn tokens_do_not_repeat_and_their_bits_are_even() {
+    fn asvs_7_2_3_a_million_tokens_do_not_repeat_and_their_bytes_are_even() {
+        const ROUNDS: u32 = 1_000_000;
         let mut seen = HashSet::new();
-        let mut ones = [0_u32; SECRET_BYTES * 8];
-        let rounds = 20_000;
-        for _ in 0..rounds {
+        let mut counts = vec![[0_u32; 256]; SECRET_BYTES];
+        let mut as_before = [0_u32; SECRET_BYTES];
+        let mut before = Token::generate().unwrap();
+        for _ in 0..ROUNDS {
             let token = Token::generate().unwrap();
-            for (bit, count) in ones.iter_mut().enumerate() {
-                *count += u32::from(token.secret.0[bit / 8] >> (bit % 8) & 1);
+            for (place, byte) in token.secret.0.iter().enumerate() {
+                counts[place][usize::from(*byte)] += 1;
+                as_before[place] += u32::from(*byte == before.secret.0[place]);
             }
             assert!(seen.insert(token.secret.0));
+            before = token;
         }
-        // Eight standard deviations of a fair coin: 8 * sqrt(20 000) / 2.
-        assert!(ones.iter().all(|count| count.abs_diff(rounds / 2) < 566), "{ones:?}");
+        // Eight standard deviations of what has one chance in 256: 8 * sqrt(1 000 000 / 256).
+        let is_even = |count: &u32| count.abs_diff(ROUNDS / 256) < 500;
+        assert!(counts.iter().flatten().all(is_even), "{counts:?}");
+        assert!(as_before.iter().all(is_even), "none follows from the one before: {as_before:?}");
     }
 
     fn answers_for_its_own_token_only(digester: &TokenDigester) {

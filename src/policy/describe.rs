@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::{Limits, SessionPolicy, WhenFull, days, hours};
+use super::{Limits, OnReplay, SessionPolicy, TimedRotation, WhenFull, days, hours};
 
 /// What, how much, and who asks for it.
 pub(crate) type Row = (&'static str, String, &'static str);
@@ -62,6 +62,19 @@ impl SessionPolicy {
             ("begins", self.beginning().to_owned(), "ASVS 7.6.2"),
             ("of one user at a time", self.at_a_time(), "ASVS 7.1.2"),
         ];
+        if let Some(TimedRotation { interval, grace }) = self.rotation {
+            let replay = match self.on_replay {
+                OnReplay::EndSession => "ends the session",
+                OnReplay::Report => "is reported",
+            };
+            let value = format!(
+                "when it is used {} after the last; the old one is good for {} after the new one has arrived, and who shows \
+                 it later {replay}",
+                in_words(interval),
+                in_words(grace)
+            );
+            rows.insert(5, ("gets a new secret in passing", value, "OWASP Session Management Cheat Sheet"));
+        }
         if let Some(first) = self.not_before {
             let value = format!("those from before {} are over", date(first));
             rows.push(("by age", value, "ASVS 7.4.5"));

@@ -14,7 +14,12 @@ fn asvs_7_1_1_a_layer_describes_timeouts_cookie_and_limits() {
     let sessions = SessionLayer::new(MemoryStore::new())
         .transport(transport.or(SessionHeader::bearer()))
         .unwrap()
-        .policy(SessionPolicy::aal2().idle(Duration::from_mins(30)).max_sessions(3, WhenFull::EndOldest))
+        .policy(
+            SessionPolicy::aal2()
+                .idle(Duration::from_mins(30))
+                .max_sessions(3, WhenFull::EndOldest)
+                .rotate_every(Duration::from_mins(15), Duration::from_mins(1)),
+        )
         .unwrap()
         .limits(Limits::default().data_bytes(4096))
         .unwrap()
@@ -28,6 +33,7 @@ fn asvs_7_1_1_a_layer_describes_timeouts_cookie_and_limits() {
 | ends in any case after its beginning or last login by | 24 hours | ASVS 7.3.2 |
 | these two are within | NIST SP 800-63B-4 AAL2 (section 2.2.3: at most 1 hour of inactivity, 24 hours overall) | ASVS 7.1.1 |
 | gets a new secret | at each login and whenever the user shows again who they are; the old one is dead at once | ASVS 7.2.4 |
+| gets a new secret in passing | when it is used 15 minutes after the last; the old one is good for 1 minute after the new one has arrived, and who shows it later ends the session | OWASP Session Management Cheat Sheet |
 | ends at a logout | at once, and is deleted from the store | ASVS 7.4.1 |
 | is kept by the browser when that is closed | no, except where the application remembers the user | NIST SP 800-63B-4 section 5.1 |
 | begins | when something is written to it; reading stores nothing and sets no cookie | ASVS 7.6.2 |

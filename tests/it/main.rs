@@ -49,6 +49,7 @@ mod races;
 mod regressions;
 mod rotation;
 mod sealed;
+mod security;
 mod session;
 mod site_data;
 mod smoke;
