@@ -66,8 +66,8 @@ async fn asvs_8_2_4_a_changed_user_agent_calls_the_hook_once_and_goes_on_if_an_e
     assert_eq!(send(&app, "/", Some("Fox/1"), Some(&token)).await.body, "Resumed 1");
     assert_eq!(log.count(is_mismatch), 0);
     assert_eq!(send(&app, "/add", Some("Fox/2"), Some(&token)).await.body, "2");
+    assert_eq!(log.count(is_mismatch), 1);
     let events = log.take();
-    let [SessionEvent::BindingMismatch { .. }] = &events[..] else { panic!("{events:?}") };
     assert!(!format!("{events:?}").contains("Fox"), "{events:?}");
     // With a login it is bound anew.
     let token = send(&app, "/login", Some("Fox/2"), Some(&token)).await.token().unwrap().to_owned();
@@ -135,6 +135,7 @@ async fn a_request_that_leaves_its_session_alone_costs_no_call_to_the_store_and_
     }));
     let token = send(&app, "/add", Some("Fox/1"), None).await.token().unwrap().to_owned();
     store.reset();
+    log.take();
     let answer = send(&app, "/lazy", Some("Ice/1"), Some(&token)).await;
     assert_eq!(answer.headers.len(), 2, "{:?}", answer.headers);
     assert_eq!((store.reset(), log.take().len()), (Calls::default(), 0));

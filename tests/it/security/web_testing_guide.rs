@@ -124,7 +124,7 @@ async fn wstg_sess_07_a_session_ends_unused_and_in_any_case_whatever_the_client_
     let mut browser = Browser::new(&app);
     browser.get("/log-in").await;
     let token = browser.token.clone().unwrap();
-    for hours in 1..24 {
+    for hours in 1..=24 {
         clock.advance(Duration::from_mins(59));
         assert_eq!(send_token(&app, "/who", &token).await.body, "ada", "after {hours} hours");
     }
