@@ -248,7 +248,7 @@ async fn under_fire(store: &str) {
     let issued = browser.issued.lock().unwrap().clone();
     let good = good(&judge, &issued).await;
     assert!((1..=2).contains(&good), "{good} secrets of {} are good", issued.len());
-    assert!(issued.len() > 100, "{} secrets only", issued.len());
+    assert!(issued.len() > requests / 2_000, "{} secrets only", issued.len());
     let token = browser.jar.lock().unwrap().clone();
     let session = judge.open(token.as_bytes()).await.unwrap();
     assert_eq!(session.get("writes").unwrap(), Some(browser.written.load(Ordering::Relaxed)), "no update is lost");
