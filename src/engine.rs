@@ -1,12 +1,15 @@
 //! Loads and commits one session: orders the steps and does the I/O. What to do is decided by [`State`].
 
 mod backoff;
+#[cfg_attr(not(feature = "sealed"), path = "engine/nothing_carried.rs")]
+mod carried;
 mod deadline;
 mod endings;
 mod key_types;
 mod of_user;
 mod run_to_end;
 mod seats;
+mod shown;
 mod turns;
 mod unit;
 mod watch;
@@ -24,33 +27,24 @@ use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
 
 pub(crate) use backoff::jitter;
+pub(crate) use carried::Carried;
+#[cfg(feature = "sealed")]
+pub use carried::CookieStore;
 pub(crate) use endings::Endings;
 pub(crate) use key_types::KeyTypes;
 pub(crate) use of_user::Found;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
+pub(crate) use shown::{MAX_TOKENS, Shown, ShownToken};
 pub(crate) use turns::Turns;
 pub(crate) use unit::Unit;
 pub(crate) use watch::Watch;
 
-/// Tokens of one name that a request may show before none of them is looked up.
-pub(crate) const MAX_TOKENS: usize = 4;
-
-/// What a request shows to be recognized.
-#[derive(Debug, Default)]
-pub(crate) enum Shown {
-    #[default]
-    Nothing,
-    /// Something of our name that cannot be a token.
-    Malformed,
-    /// Different tokens, at most [`MAX_TOKENS`].
-    Tokens(Token, Vec<Token>),
-    TooMany,
-}
-
 /// Everything that sessions of one kind share.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
+    /// Where sessions are loaded and saved: what the client of a request holds, if clients hold anything.
     pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) carried: Option<Carried>,
     pub(crate) terms: Terms,
     pub(crate) clock: Arc<MonotonicClock>,
     pub(crate) events: Events,
@@ -62,31 +56,40 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds the session that a request belongs to.
-    pub(crate) async fn open(&self, shown: &Shown) -> Result<State, SessionError> {
-        let now = self.clock.now();
+    pub(crate) async fn open(self: &Arc<Self>, shown: &Shown) -> Result<Arc<Unit>, SessionError> {
         let (first, others) = match shown {
-            Shown::Nothing => return Ok(State::new(Err(Absence::NothingShown), now)),
-            Shown::Malformed => return Ok(State::new(Err(Absence::Unknown), now)),
-            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1, now)),
+            Shown::Nothing => return Ok(self.absent(Absence::NothingShown)),
+            Shown::Malformed => return Ok(self.absent(Absence::Unknown)),
+            Shown::TooMany => return Ok(self.ambiguous(MAX_TOKENS + 1)),
             Shown::Tokens(first, others) => (first, others),
         };
-        let mut valid: Option<Present> = None;
+        let now = self.clock.now();
+        let mut valid: Option<(Arc<Self>, Present)> = None;
         let mut absence = Absence::Unknown;
-        for token in std::iter::once(first).chain(others) {
-            match self.recognize_anywhere(token, now).await? {
+        for shown in std::iter::once(first).chain(others) {
+            let Some(engine) = self.for_client(shown) else { continue };
+            match engine.recognize_anywhere(&shown.token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len(), now)),
-                Recognition::Valid(present) => valid = Some(present),
+                Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len())),
+                Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 Recognition::Stranger | Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
         }
-        Ok(State::new(valid.ok_or(absence), now))
+        Ok(match valid {
+            Some((engine, present)) => Unit::new(engine, State::new(Ok(present), now)),
+            None => self.absent(absence),
+        })
     }
 
-    fn ambiguous(&self, tokens: usize, now: Timestamp) -> State {
+    fn ambiguous(self: &Arc<Self>, tokens: usize) -> Arc<Unit> {
         self.events.emit(&SessionEvent::AmbiguousToken { tokens });
-        State::new(Err(Absence::Ambiguous), now)
+        self.absent(Absence::Ambiguous)
+    }
+
+    /// The part of a request that has no session yet.
+    pub(crate) fn absent(self: &Arc<Self>, absence: Absence) -> Arc<Unit> {
+        Unit::new(self.for_visitor(), State::new(Err(absence), self.clock.now()))
     }
 
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,

@@ -358,6 +358,12 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
     },
+    /// The option has to compare with data that others have stored, and clients hold the data (`CookieStore`).
+    #[cfg(feature = "sealed")]
+    NeedsStoredData {
+        /// The option.
+        option: &'static str,
+    },
     /// A table's name is none that a store would put into a statement.
     TableName {
         /// The name as given.
@@ -415,6 +421,11 @@ impl fmt::Display for ConfigError {
             Self::NeedsUserIndex { option } => write!(
                 f,
                 "{option} has to find all sessions of a user, and the store cannot: choose one with a user index, or leave the option out"
+            ),
+            #[cfg(feature = "sealed")]
+            Self::NeedsStoredData { option } => write!(
+                f,
+                "{option} has to compare with data that others have stored, and here the clients hold them: keep sessions in a store, or leave the option out"
             ),
             Self::TableName { name } => write!(
                 f,

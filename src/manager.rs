@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Endings, Engine, InFlight, KeyTypes, Shown, Turns};
+#[cfg(feature = "sealed")]
+use crate::engine::CookieStore;
+use crate::engine::{Carried, Endings, Engine, InFlight, KeyTypes, Shown, ShownToken, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
 use crate::record::Name;
 use crate::session::Session;
-use crate::state::{Absence, Mode, State, Terms, TokenChange};
+use crate::state::{Absence, ClientHolds, Mode, Terms, TokenChange};
 use crate::store::SessionStore;
-use crate::token::{Token, TokenDigester};
+use crate::token::TokenDigester;
 
 pub use sweeper::{Sweeper, SweeperReport, SweeperSettings};
 
@@ -56,9 +58,24 @@ impl SessionManager {
     ///
     /// Sessions are opened and committed within a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).
     pub fn new(store: impl SessionStore) -> Self {
+        Self::keeping(Arc::new(store), None, ClientHolds::Nothing)
+    }
+
+    /// Sessions that their clients hold themselves, sealed, in a cookie or elsewhere (feature `sealed`): see [`CookieStore`].
+    ///
+    /// The text for a client is [`IssuedToken::text`](crate::IssuedToken::text), of at most 4096 bytes. A
+    /// [`SessionLayer`](crate::SessionLayer) sees to it that it fits the cookie.
+    #[cfg(feature = "sealed")]
+    pub fn in_cookie(sessions: CookieStore) -> Self {
+        let (store, carried, client_holds) = sessions.into_parts();
+        Self::keeping(store, Some(carried), client_holds)
+    }
+
+    fn keeping(store: Arc<dyn SessionStore>, carried: Option<Carried>, client_holds: ClientHolds) -> Self {
         Self {
             engine: Arc::new(Engine {
-                store: Arc::new(store),
+                store,
+                carried,
                 terms: Terms {
                     namespace: "".into(),
                     name: Name::default(),
@@ -66,6 +83,7 @@ impl SessionManager {
                     limits: Limits::default(),
                     digester: TokenDigester::default(),
                     codec: Arc::new(JsonCodec),
+                    client_holds,
                 },
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
                 events: Events::default(),
@@ -82,11 +100,15 @@ impl SessionManager {
     /// # Errors
     ///
     /// If the policy contradicts itself, such as an idle timeout that is longer than the absolute one, or asks for what the
-    /// store cannot do.
+    /// store cannot do, or nobody where clients hold the data.
     pub fn policy(mut self, policy: SessionPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
         if policy.most_sessions().is_some() && self.engine.store.user_index().is_none() {
             return Err(ConfigError::NeedsUserIndex { option: "SessionPolicy::max_sessions" });
+        }
+        #[cfg(feature = "sealed")]
+        if policy.refuses_conflicts() && self.engine.terms.client_holds != ClientHolds::Nothing {
+            return Err(ConfigError::NeedsStoredData { option: "Conflicts::Refuse" });
         }
         self.options().terms.policy = policy;
         Ok(self)
@@ -156,14 +178,14 @@ impl SessionManager {
         self
     }
 
-    /// The store.
+    /// The store. Of sessions that are [in a cookie](Self::in_cookie) the one for revocation, or one that holds none.
     pub fn store(&self) -> &Arc<dyn SessionStore> {
         &self.engine.store
     }
 
     /// A new session. It is stored, and gets its token, when it is committed with something in it.
     pub fn create(&self) -> Session {
-        Session::new(self.engine.clone(), State::new(Err(Absence::NothingShown), self.engine.clock.now()))
+        Session::new(self.engine.absent(Absence::NothingShown))
     }
 
     /// The session of a client that shows this token; a new one if the token opens none. What is not a token, or opens
@@ -173,8 +195,8 @@ impl SessionManager {
     ///
     /// The kinds of store failures: a store that is down makes nobody anonymous.
     pub async fn open(&self, token: &[u8]) -> Result<Session, SessionError> {
-        let shown = Token::parse(token).map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()));
-        self.open_shown(&shown).await
+        let token = ShownToken::parse(token, self.longest_text());
+        self.open_shown(&token.map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()))).await
     }
 
     /// Stores what was changed, and says what the client has to do with its token. From then on the session can only be read.
@@ -210,6 +232,15 @@ impl SessionManager {
         Sweeper::start(&self.engine, settings)
     }
 
+    /// How many characters a text of a client may have.
+    pub(crate) fn longest_text(&self) -> usize {
+        self.engine.longest_text()
+    }
+
+    pub(crate) fn set_longest_text(&mut self, longest: usize) {
+        self.engine.set_longest_text(longest);
+    }
+
     pub(crate) fn session_name(&self) -> &str {
         self.engine.terms.name.as_str()
     }
@@ -221,8 +252,7 @@ impl SessionManager {
     }
 
     pub(crate) async fn open_shown(&self, shown: &Shown) -> Result<Session, SessionError> {
-        let state = self.engine.open(shown).await?;
-        Ok(Session::new(self.engine.clone(), state))
+        self.engine.open(shown).await.map(Session::new)
     }
 
     fn options(&mut self) -> &mut Engine {

@@ -26,7 +26,7 @@ use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
 pub(crate) use lifecycle::{Lifecycle, Rotation};
 use reads::Reads;
-pub(crate) use recognition::{Absence, Identity, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, ClientHolds, Identity, Present, Recognition, Terms};
 pub(crate) use user::not_logged_in;
 pub(crate) use work::{Rebased, Step, Stored, Work};
 

@@ -21,6 +21,7 @@ fn terms(policy: SessionPolicy) -> Terms {
         limits: Limits::default(),
         digester: TokenDigester::default(),
         codec: Arc::new(JsonCodec),
+        client_holds: ClientHolds::Nothing,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reads::Reads;
-use super::{Absence, Lifecycle, Present, Recognition, Rotation, Terms};
+use super::{Absence, ClientHolds, Lifecycle, Present, Recognition, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -190,7 +190,7 @@ impl Work {
             return Ok(Step::Delete(base.id()));
         }
         if let (true, Some(expires_at)) = (self.is_touch(), self.touch) {
-            return Ok(self.touch(&base, expires_at));
+            return Ok(self.touch(&base, expires_at, terms));
         }
         self.reads.check(&self.journal, &base.contents.data)?;
         let data = self.data.as_deref().unwrap_or(&base.contents.data).clone();
@@ -253,15 +253,16 @@ impl Work {
         Ok(Rebased::Again(step))
     }
 
-    fn touch(&mut self, base: &Present, expires_at: Timestamp) -> Step {
-        self.outcome = Some(Stored::Touched { expires_at, refresh: base.contents.persistent });
+    fn touch(&mut self, base: &Present, expires_at: Timestamp, terms: &Terms) -> Step {
+        let refresh = base.contents.persistent || terms.client_holds == ClientHolds::Record;
+        self.outcome = Some(Stored::Touched { expires_at, refresh });
         Step::Touch { id: base.id(), expected: base.version, expires_at }
     }
 
     /// Others have saved since this part of the session began, which may be long ago.
     fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
         let rebased = match newer.due_expiry(now, &terms.policy) {
-            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at)),
+            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at, terms)),
             None => Rebased::Done(Stored::Touched { expires_at: newer.expires_at, refresh: false }),
         };
         self.base = Ok(newer);
@@ -331,7 +332,10 @@ impl Work {
             None => base.token.clone(),
         };
         self.remember(&mut contents, now);
-        let issue = base.reissue || self.lifecycle.rotate.is_some() || self.lifecycle.remember.is_some();
+        let issue = base.reissue
+            || self.lifecycle.rotate.is_some()
+            || self.lifecycle.remember.is_some()
+            || terms.client_holds != ClientHolds::Nothing;
         // A cookie that says when it ends moves together with the record, and only when that is due.
         let expires_at = if contents.persistent && !issue {
             base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)

@@ -12,8 +12,24 @@ use crate::http::shown::{shown, trim};
 
 impl SessionCookie {
     /// What these headers show under our name.
-    pub(in crate::http) fn read<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>) -> Shown {
-        shown(headers.flat_map(|header| values_of(header.as_bytes(), self.name.as_bytes())))
+    pub(in crate::http) fn read<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a HeaderValue> + Clone,
+        longest: usize,
+    ) -> Shown {
+        if self.chunks > 1 {
+            return self.read_chunks(headers, longest);
+        }
+        shown(self.values_of(&self.name, headers), longest)
+    }
+
+    /// All values of a name.
+    pub(super) fn values_of<'a>(
+        &self,
+        name: &str,
+        headers: impl Iterator<Item = &'a HeaderValue>,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        headers.flat_map(move |header| values_of(header.as_bytes(), name.as_bytes()))
     }
 }
 
