@@ -10,6 +10,7 @@
 mod architecture;
 mod bags;
 mod cancellation;
+mod carried;
 mod codecs;
 mod config;
 mod consent;
@@ -19,6 +20,7 @@ mod detached;
 mod devices;
 mod example_configured;
 mod example_grpc;
+mod example_in_cookie;
 mod example_lines;
 mod example_live;
 mod example_templates;
