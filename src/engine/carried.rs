@@ -124,7 +124,7 @@ impl Carried {
     fn open(&self, shown: &ShownToken, terms: &Terms) -> Option<Vec<u8>> {
         let sealed = text::decode(&shown.carried)?;
         let (purpose, binding) = self.bound_to(&shown.token, terms);
-        text::unpad(self.keys.open(&purpose, &sealed, binding).ok()?)
+        text::unpad(&self.keys.open(&purpose, &sealed, binding).ok()?)
     }
 
     fn seal(&self, token: &Token, terms: &Terms) -> Result<Box<str>, SessionError> {

@@ -20,7 +20,7 @@ pub(crate) enum Shown {
 
 /// A token, and what follows it where clients hold more than that.
 pub(crate) struct ShownToken {
-    pub(super) token: Token,
+    pub(crate) token: Token,
     pub(super) carried: Box<[u8]>,
 }
 

@@ -95,7 +95,7 @@ impl Transport {
         let found = self.0.iter().enumerate().find_map(|(index, carrier)| {
             let shown = carrier.read(values_for(index), longest)?;
             let chunks = match carrier {
-                Carrier::Cookie(cookie) => cookie.count_chunks(values_for(index)),
+                Carrier::Cookie(cookie) => cookie.count_chunks(&values_for(index)),
                 Carrier::Header(_) => 1,
             };
             Some((shown, Place { carrier: Some(index), chunks }))

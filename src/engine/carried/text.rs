@@ -27,7 +27,7 @@ fn zeros(length: usize) -> usize {
     2 - (KeyRing::OVERHEAD + length) % 3
 }
 
-pub(super) fn unpad(padded: Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn unpad(padded: &[u8]) -> Option<Vec<u8>> {
     let contents = 1 + usize::from(*padded.first()?);
     padded.get(contents..).map(<[u8]>::to_vec)
 }
@@ -52,10 +52,10 @@ mod tests {
             let contents = vec![7; length];
             let padded = pad(&contents, usize::MAX).unwrap();
             assert_eq!((KeyRing::OVERHEAD + padded.len()) % 3, 0, "{length}");
-            assert_eq!(unpad(padded).unwrap(), contents);
+            assert_eq!(unpad(&padded).unwrap(), contents);
         }
-        assert!(unpad(vec![]).is_none());
-        assert!(unpad(vec![2, 0]).is_none());
+        assert!(unpad(&[]).is_none());
+        assert!(unpad(&[2, 0]).is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 
+use super::read::values_of;
 use super::{SIZE_MAX, SessionCookie};
 use crate::engine::{MAX_TOKENS, Shown};
 use crate::http::shown::shown;
@@ -47,8 +48,8 @@ impl SessionCookie {
     }
 
     /// What the client has of ours to forget: one more than the highest number of a cookie that is there.
-    pub(in crate::http) fn count_chunks<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue> + Clone) -> usize {
-        let is_there = |index: &usize| self.values_of(&self.chunk_name(*index), headers.clone()).next().is_some();
+    pub(in crate::http) fn count_chunks<'a>(&self, headers: &(impl Iterator<Item = &'a HeaderValue> + Clone)) -> usize {
+        let is_there = |index: &usize| values_of(headers.clone(), self.chunk_name(*index).as_bytes()).next().is_some();
         (1..self.chunks).rev().find(is_there).map_or(1, |index| index + 1)
     }
 
@@ -56,18 +57,20 @@ impl SessionCookie {
     /// texts are tried than a request may show tokens.
     pub(super) fn read_chunks<'a>(
         &self,
-        headers: impl Iterator<Item = &'a HeaderValue> + Clone,
+        headers: &(impl Iterator<Item = &'a HeaderValue> + Clone),
         longest: usize,
     ) -> Shown {
-        if self.values_of(&self.name, headers.clone()).next().is_none() {
+        if values_of(headers.clone(), self.name.as_bytes()).next().is_none() {
             return Shown::Nothing;
         }
-        let firsts = distinct(self.values_of(&self.name, headers.clone()).filter(|value| begins_with_token(value)));
+        let firsts =
+            distinct(values_of(headers.clone(), self.name.as_bytes()).filter(|value| begins_with_token(value)));
         if firsts.len() > MAX_TOKENS {
             return Shown::TooMany;
         }
-        let others: Vec<_> =
-            (1..self.chunks).map(|index| distinct(self.values_of(&self.chunk_name(index), headers.clone()))).collect();
+        let others: Vec<_> = (1..self.chunks)
+            .map(|index| distinct(values_of(headers.clone(), self.chunk_name(index).as_bytes())))
+            .collect();
         let texts: Vec<_> = firsts.into_iter().flat_map(|first| joined(first, &others, longest)).collect();
         match shown(texts.iter().map(Vec::as_slice), longest) {
             Shown::Nothing => Shown::Malformed,

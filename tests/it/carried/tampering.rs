@@ -121,9 +121,12 @@ async fn keys_are_changed_and_nobody_is_logged_out() {
     let (old, new) = (key(), key());
     for revocation in [true, false] {
         let store = MemoryStore::new();
-        let manager = |ring: KeyRing| match revocation {
-            true => SessionManager::in_cookie(CookieStore::with_revocation(ring, store.clone())),
-            false => SessionManager::in_cookie(CookieStore::without_revocation(ring)),
+        let manager = |ring: KeyRing| {
+            SessionManager::in_cookie(if revocation {
+                CookieStore::with_revocation(ring, store.clone())
+            } else {
+                CookieStore::without_revocation(ring)
+            })
         };
         let before = issued(&manager(copy(&old).into())).await;
         let changed = manager(KeyRing::from(copy(&new)).also_opening(copy(&old)));
