@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Conflict,
     /// The data would be larger than [`Limits::data_bytes`](crate::Limits::data_bytes). The data are as before the call.
     TooLarge,
-    /// The record as a whole is larger than the store takes. The stored session is as before.
+    /// The record as a whole is larger than the store takes, or than the cookie that is to hold it (`CookieStore`). The stored
+    /// session is as before.
     TooLargeForStore,
     /// The value is nested deeper than [`Limits::depth`](crate::Limits::depth). The data are as before the call.
     TooDeep,
@@ -249,7 +250,7 @@ impl From<StoreError> for SessionError {
             ),
             StoreErrorKind::TooLarge { .. } => (
                 ErrorKind::TooLargeForStore,
-                "the session is larger than its store takes; keep less in it, or lower Limits::data_bytes below the store's limit",
+                "the session is larger than its store takes, or the cookie that is to hold it; keep less in it, or lower Limits::data_bytes below that",
             ),
             StoreErrorKind::Corrupt => {
                 (ErrorKind::Store, "what is stored for the session cannot be read; it was left as it is")

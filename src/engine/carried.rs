@@ -129,10 +129,10 @@ impl Carried {
 
     fn seal(&self, token: &Token, terms: &Terms) -> Result<Box<str>, SessionError> {
         let contents = match self.held.as_ref().expect("a request has an engine of its own") {
-            Held::Record(held) => held.to_bytes(),
+            Held::Record(held) => held.to_bytes()?,
             Held::Data(held) => held.to_bytes(),
         };
-        let plain = text::pad(&contents?, self.longest_text)?;
+        let plain = text::pad(&contents);
         let (purpose, binding) = self.bound_to(token, terms);
         let sealed = self.keys.seal(&purpose, &plain, binding).map_err(StoreError::other)?;
         Ok(text::encode(&sealed))

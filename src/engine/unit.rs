@@ -76,8 +76,10 @@ impl Unit {
             let _one_at_a_time = self.io.lock().await;
             let Some(failure) = self.failure(mode) else {
                 let change = self.store(mode).await?;
-                let change = if mode == Mode::Save { change } else { self.confirmed(change).await };
-                return self.engine.hand_out(change);
+                if mode == Mode::Save {
+                    return Ok(change);
+                }
+                return self.engine.hand_out(self.confirmed(change).await);
             };
             // What failed takes the other data with it. A logout counts all the same.
             if mode != Mode::Save {

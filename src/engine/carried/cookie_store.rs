@@ -38,7 +38,7 @@ use crate::store::SessionStore;
 ///   some 2.7 KiB of data, less without revocation;
 ///   [`SessionCookie::chunks`](crate::SessionCookie::chunks) gives up to four times as much. A session that does not fit is
 ///   [`ErrorKind::TooLargeForStore`](crate::ErrorKind::TooLargeForStore), at `save` or, after the handler, as an answer of 413:
-///   nothing is stored, and the client keeps what it has. A [codec](crate::SessionManager::codec) that compresses makes
+///   nothing is stored, and the client keeps what it has. The same holds for headers. A [codec](crate::SessionManager::codec) that compresses makes
 ///   room, and lets the length say something of the contents.
 /// * Every answer that changes data, or without revocation moves the expiry, sets the cookie and cannot be cached.
 ///

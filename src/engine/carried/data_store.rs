@@ -1,8 +1,10 @@
 //! The store of one request whose client holds the data of its session, in front of the one that has all else.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::text;
 use crate::clock::Timestamp;
@@ -14,7 +16,6 @@ use crate::state::Terms;
 use crate::store::{CreateOutcome, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
-#[derive(Debug)]
 pub(super) struct DataStore {
     store: Arc<dyn SessionStore>,
     namespace: Arc<str>,
@@ -25,23 +26,30 @@ pub(super) struct DataStore {
 }
 
 /// What the client holds, as far as is known here.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Held {
     /// `None` until the session is made.
     id: Option<SessionId>,
-    data: Data,
+    data: Encoded,
     /// What is being saved, and by which write. It counts as soon as that is found in the store.
-    unconfirmed: Option<(u64, Data)>,
+    unconfirmed: Option<(u64, Encoded)>,
+}
+
+/// Data, and their bytes as the codec has made them.
+#[derive(Clone, Default)]
+pub(super) struct Encoded {
+    data: Data,
+    bytes: Bytes,
 }
 
 impl DataStore {
     pub(super) fn new(
         store: Arc<dyn SessionStore>,
-        shown: Option<(SessionId, Data)>,
+        shown: Option<(SessionId, Encoded)>,
         terms: &Terms,
         longest_text: usize,
     ) -> Self {
-        let (id, data) = shown.map_or((None, Data::default()), |(id, data)| (Some(id), data));
+        let (id, data) = shown.map_or((None, Encoded::default()), |(id, data)| (Some(id), data));
         Self {
             store,
             namespace: terms.namespace.clone(),
@@ -65,28 +73,25 @@ impl DataStore {
     }
 
     /// What the client is to hold.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
-        let Held { id, data, .. } = self.held().clone();
-        id.map_or_else(|| Ok(Vec::new()), |id| self.write(&data, id))
-    }
-
-    fn write(&self, data: &Data, id: SessionId) -> Result<Vec<u8>, StoreError> {
-        let binding = Binding { namespace: &self.namespace, id, user: None };
-        self.codec.encode(data.as_str().into(), binding).map_err(StoreError::other)
+    pub(super) fn to_bytes(&self) -> Bytes {
+        self.held().data.bytes.clone()
     }
 
     /// Takes the data out of a record that is to be saved.
     fn take_out(&self, record: &Record) -> Result<Record, StoreError> {
         let contents = record.decode(&self.codec, &self.namespace).map_err(StoreError::other)?;
-        if self.out_of_reach && contents.data.as_str() != self.held().data.as_str() {
+        if self.out_of_reach && contents.data.as_str() != self.held().data.data.as_str() {
             return Err(StoreError::unsupported(
                 "the client holds the data, and there is no answer that could bring it other ones",
             ));
         }
-        text::check(self.write(&contents.data, record.id)?.len(), self.longest_text)?;
+        let binding = Binding { namespace: &self.namespace, id: record.id, user: None };
+        let bytes = self.codec.encode(contents.data.as_str().into(), binding).map_err(StoreError::other)?;
+        text::check(bytes.len(), self.longest_text)?;
+        let encoded = Encoded { data: contents.data.clone(), bytes: bytes.into() };
         let mut held = self.held();
         held.id = Some(record.id);
-        held.unconfirmed = Some((contents.write, contents.data.clone()));
+        held.unconfirmed = Some((contents.write, encoded));
         drop(held);
         Ok(self.with_data(record.clone(), &contents, Data::default()))
     }
@@ -100,7 +105,7 @@ impl DataStore {
         let data = {
             let mut held = self.held();
             held.confirm(contents.write);
-            held.data.clone()
+            held.data.data.clone()
         };
         self.with_data(record, &contents, data)
     }
@@ -131,10 +136,18 @@ impl Held {
 }
 
 /// The data of a session; `None` if these are none.
-pub(super) fn read(bytes: &[u8], id: SessionId, terms: &Terms) -> Option<Data> {
+pub(super) fn read(bytes: &[u8], id: SessionId, terms: &Terms) -> Option<Encoded> {
     let binding = Binding { namespace: &terms.namespace, id, user: None };
     let document = terms.codec.decode(bytes, binding).ok()?;
-    Data::parse(std::str::from_utf8(&document).ok()?).ok()
+    let data = Data::parse(std::str::from_utf8(&document).ok()?).ok()?;
+    Some(Encoded { data, bytes: Bytes::copy_from_slice(bytes) })
+}
+
+/// No data: they are the application's.
+impl fmt::Debug for DataStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataStore").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::text;
 use crate::clock::Timestamp;
@@ -26,12 +27,12 @@ impl RecordStore {
     }
 
     /// What the client is to hold.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
-        self.record().as_ref().map_or_else(|| Ok(Vec::new()), write)
+    pub(super) fn to_bytes(&self) -> Result<Bytes, StoreError> {
+        self.record().as_ref().map_or_else(|| Ok(Bytes::new()), |record| write(record).map(Bytes::from))
     }
 
     fn keep(&self, record: &Record) -> Result<(), StoreError> {
-        // What is asked for here is asked for once more at the end: so it is kept as bytes.
+        // Its bytes are asked for here and once more at the end, and the codec once.
         let record = Record { payload: Payload::from_bytes(record.payload.to_bytes()?), ..record.clone() };
         text::check(write(&record)?.len(), self.longest_text)?;
         *self.record() = Some(record);

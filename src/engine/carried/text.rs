@@ -6,15 +6,13 @@ use crate::codec::KeyRing;
 use crate::error::StoreError;
 use crate::token::{TOKEN_CHARS, base64url};
 
-/// Pads contents, unless their text would be longer than clients keep.
-pub(super) fn pad(contents: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn pad(contents: &[u8]) -> Vec<u8> {
     let zeros = zeros(contents.len());
-    check(contents.len(), longest)?;
     let mut padded = Vec::with_capacity(1 + zeros + contents.len());
     padded.push(u8::try_from(zeros).expect("less than three"));
     padded.resize(1 + zeros, 0);
     padded.extend_from_slice(contents);
-    Ok(padded)
+    padded
 }
 
 /// Whether the text of contents of this length, with the token before it, is one that clients keep.
@@ -50,7 +48,7 @@ mod tests {
     fn contents_of_any_length_come_back_and_fill_whole_groups() {
         for length in 0..100 {
             let contents = vec![7; length];
-            let padded = pad(&contents, usize::MAX).unwrap();
+            let padded = pad(&contents);
             assert_eq!((KeyRing::OVERHEAD + padded.len()) % 3, 0, "{length}");
             assert_eq!(unpad(&padded).unwrap(), contents);
         }
@@ -61,7 +59,7 @@ mod tests {
     #[test]
     fn the_size_that_is_checked_is_that_of_the_text() {
         for length in 0..20 {
-            let sealed = vec![0; KeyRing::OVERHEAD + pad(&vec![7; length], usize::MAX).unwrap().len()];
+            let sealed = vec![0; KeyRing::OVERHEAD + pad(&vec![7; length]).len()];
             let size = TOKEN_CHARS + encode(&sealed).len();
             assert!(check(length, size).is_ok());
             assert!(check(length, size - 1).is_err());

@@ -154,3 +154,31 @@ async fn revocation_costs_the_calls_of_a_store_and_without_it_there_are_none() {
     let calls = store.calls();
     assert_eq!((calls.create, calls.load, calls.save), (1, 2, 1), "{calls:?}");
 }
+
+#[tokio::test]
+async fn a_flash_value_is_shown_once() {
+    for sessions in both() {
+        let layer = SessionLayer::in_cookie(sessions);
+        let show = async |session: Session| session.get::<String>("success").map(Option::unwrap_or_default);
+        let app = app(&layer).merge(Router::new().route("/show", get(show)).layer(layer.clone()));
+        let ada = TestClient::new(app, &layer);
+        ada.session(|session| session.flash("success", "saved")).await;
+        assert_eq!(text(&ada, "/n").await, "0");
+        assert_eq!(text(&ada, "/show").await, "saved");
+        assert_eq!(text(&ada, "/show").await, "");
+    }
+}
+
+#[tokio::test]
+async fn no_data_are_printed() {
+    for sessions in both() {
+        let manager = SessionManager::in_cookie(sessions);
+        let session = manager.create();
+        session.insert("card", CARD).unwrap();
+        session.save().await.unwrap();
+        let bytes = format!("{:?}", CARD.as_bytes());
+        for printed in [format!("{session:?}"), format!("{manager:?}"), format!("{:?}", manager.store())] {
+            assert!(!printed.contains(CARD) && !printed.contains(&bytes[1..20]), "{printed}");
+        }
+    }
+}
