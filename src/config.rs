@@ -45,6 +45,8 @@ const KEYS: &[&str] = &[
     "policy.flash_lifetime",
     "policy.on_consent",
     "policy.max_sessions",
+    "policy.rotate_every",
+    "policy.on_replay",
     "limits.data_bytes",
     "limits.depth",
     "limits.operation_timeout",
@@ -84,6 +86,8 @@ const SEALING_KEYS: &str = "sealing.keys";
 /// | `policy.persistent`, `.best_effort`, `.on_consent` | `true` or `false`: see [`SessionPolicy`](crate::SessionPolicy) | `false` |
 /// | `policy.conflicts` | `last-write-wins`, `refuse` | `last-write-wins` |
 /// | `policy.max_sessions` | a number, and `end-oldest` or `refuse-newest`: `"3, end-oldest"` | any number |
+/// | `policy.rotate_every` | the interval and the grace: `"15 minutes, 1 minute"` | never |
+/// | `policy.on_replay` | `end-session` or `report` | `end-session` |
 /// | `limits.data_bytes` | a size | 64 KiB |
 /// | `limits.depth` | a number | 32 |
 /// | `limits.operation_timeout`, `.commit_timeout` | durations | 5 and 15 seconds |

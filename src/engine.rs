@@ -21,7 +21,9 @@ use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, chain};
 use crate::record::{DecodeError, Record};
-use crate::state::{Absence, Mode, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format};
+use crate::state::{
+    Absence, Bearer, Mode, Present, Rebased, Recognition, State, Step, Stored, Terms, Work, newer_format,
+};
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
@@ -73,6 +75,10 @@ impl Engine {
                 Recognition::Valid(_) if valid.is_some() => return Ok(self.ambiguous(1 + others.len())),
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
+                Recognition::Replayed => {
+                    self.end_replayed(shown.token.id()).await?;
+                    return Ok(self.absent(Absence::Unknown));
+                }
                 Recognition::Stranger | Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
         }
@@ -80,6 +86,17 @@ impl Engine {
             Some((engine, present)) => Unit::new(engine, State::new(Ok(present), now)),
             None => self.absent(absence),
         })
+    }
+
+    /// Whoever holds the new secret is as likely the thief as whoever holds the old one.
+    async fn end_replayed(&self, id: SessionId) -> Result<(), SessionError> {
+        let ended = self.terms.policy.ends_at_replay();
+        if ended {
+            self.call("delete", self.store.delete(id)).await?;
+            self.endings.announce(id);
+        }
+        self.events.emit(&SessionEvent::Replayed { id, ended });
+        Ok(())
     }
 
     fn ambiguous(self: &Arc<Self>, tokens: usize) -> Arc<Unit> {
@@ -95,17 +112,24 @@ impl Engine {
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,
     /// so nobody is a stranger on its word alone. Every stranger is looked up twice then, whatever is wrong with the token.
     async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
-        let recognition = self.recognize(token, Reading::Any, now).await?;
-        if matches!(recognition, Recognition::Stranger) && self.store.fresh_reads().is_some() {
-            return self.recognize(token, Reading::Fresh, now).await;
+        let recognition = self.recognize(token, Reading::Any, Bearer::Newcomer, now).await?;
+        let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed);
+        if is_bad && self.store.fresh_reads().is_some() {
+            return self.recognize(token, Reading::Fresh, Bearer::Newcomer, now).await;
         }
         Ok(recognition)
     }
 
     /// Loads the record of a token and checks it.
-    async fn recognize(&self, token: &Token, reading: Reading, now: Timestamp) -> Result<Recognition, SessionError> {
+    async fn recognize(
+        &self,
+        token: &Token,
+        reading: Reading,
+        bearer: Bearer,
+        now: Timestamp,
+    ) -> Result<Recognition, SessionError> {
         match self.load(token.id(), now, reading).await {
-            Ok(record) => self.judge(token, record, now),
+            Ok(record) => self.judge(token, record, bearer, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
                 Ok(Recognition::Unreadable(DecodeError::NotARecord))
@@ -116,8 +140,14 @@ impl Engine {
 
     /// Checks a record against a token, and tells what should not be. A record of a newer version is an error: it is
     /// somebody's session.
-    fn judge(&self, token: &Token, record: Option<Record>, now: Timestamp) -> Result<Recognition, SessionError> {
-        let recognition = self.terms.recognize(token, record, now);
+    fn judge(
+        &self,
+        token: &Token,
+        record: Option<Record>,
+        bearer: Bearer,
+        now: Timestamp,
+    ) -> Result<Recognition, SessionError> {
+        let recognition = self.terms.recognize(token, record, bearer, now);
         match &recognition {
             Recognition::WrongRecord => self.events.emit(&SessionEvent::WrongRecord { id: token.id() }),
             Recognition::Unreadable(DecodeError::Newer) => {
@@ -126,7 +156,7 @@ impl Engine {
             Recognition::Unreadable(error) => {
                 self.events.emit(&SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });
             }
-            Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger => {}
+            Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed => {}
         }
         Ok(recognition)
     }
@@ -150,7 +180,7 @@ impl Engine {
                 }
                 Ok(Taken::Dropped(reason)) => return Ok(Stored::Dropped(reason)),
                 // Whoever was faster has moved the expiry as well: good enough for a request, which is about to end.
-                Ok(Taken::Conflict) if work.is_touch() && mode != Mode::Save => return Ok(work.done_by_others()),
+                Ok(Taken::Conflict) if work.is_upkeep() && mode != Mode::Save => return Ok(work.done_by_others()),
                 Ok(Taken::Conflict) => {
                     retries += 1;
                     match work.id() {
@@ -160,7 +190,7 @@ impl Engine {
                     }
                 }
                 Err(error) => {
-                    let ambiguous = error.is_ambiguous() && !work.is_touch();
+                    let ambiguous = error.is_ambiguous() && !work.is_upkeep();
                     if ambiguous {
                         work.be_unsure();
                     }
@@ -194,7 +224,7 @@ impl Engine {
             return Ok(Rebased::Done(work.done()));
         }
         if work.has_base() {
-            return work.rebase(self.judge(&token, found, now)?, &self.terms, now);
+            return work.rebase(self.judge(&token, found, Bearer::Admitted, now)?, &self.terms, now);
         }
         if found.is_none() {
             return work.create(&self.terms, now).map(Rebased::Again);

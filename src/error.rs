@@ -359,9 +359,9 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
     },
-    /// The option has to compare with data that others have stored, and clients hold the data (`CookieStore`).
+    /// The option has to know what other requests have stored, and clients hold that (`CookieStore`).
     #[cfg(feature = "sealed")]
-    NeedsStoredData {
+    NeedsStore {
         /// The option.
         option: &'static str,
     },
@@ -424,9 +424,9 @@ impl fmt::Display for ConfigError {
                 "{option} has to find all sessions of a user, and the store cannot: choose one with a user index, or leave the option out"
             ),
             #[cfg(feature = "sealed")]
-            Self::NeedsStoredData { option } => write!(
+            Self::NeedsStore { option } => write!(
                 f,
-                "{option} has to compare with data that others have stored, and here the clients hold them: keep sessions in a store, or leave the option out"
+                "{option} has to know what other requests have stored, and here the clients hold that: keep sessions in a store, or leave the option out"
             ),
             Self::TableName { name } => write!(
                 f,

@@ -43,6 +43,15 @@ pub enum SessionEvent {
         /// The session.
         id: SessionId,
     },
+    /// A secret that the timer has replaced was shown after its grace: it was stolen, or the new one was
+    /// ([`SessionPolicy::rotate_every`](crate::SessionPolicy::rotate_every)). This should be looked into.
+    #[non_exhaustive]
+    Replayed {
+        /// The session.
+        id: SessionId,
+        /// Whether the session was ended ([`SessionPolicy::on_replay`](crate::SessionPolicy::on_replay)).
+        ended: bool,
+    },
     /// The changes of a request were dropped, because its session had ended in the meantime or its secret had been replaced.
     #[non_exhaustive]
     Dropped {
@@ -165,6 +174,7 @@ fn trace(event: &SessionEvent) {
     match event {
         SessionEvent::WrongRecord { .. } | SessionEvent::Corrupt { .. } => tracing::error!(?event, "session"),
         SessionEvent::AmbiguousToken { .. }
+        | SessionEvent::Replayed { .. }
         | SessionEvent::StoreFailed { .. }
         | SessionEvent::Lost { .. }
         | SessionEvent::CommitFailed { .. }

@@ -54,7 +54,7 @@ pub use http::{
     SessionLayer, SessionName, SessionService, StatelessLayer, StatelessService, Transport,
 };
 pub use manager::{SessionManager, Sweeper, SweeperReport, SweeperSettings};
-pub use policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};
+pub use policy::{Conflicts, FlashLifetime, Limits, OnReplay, SessionPolicy, WhenFull};
 pub use session::{
     Bag, BagContent, DetachedSession, Device, Key, Level, Message, ReadOnlySession, Session, SessionBag, SessionInfo,
 };

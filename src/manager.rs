@@ -107,8 +107,15 @@ impl SessionManager {
             return Err(ConfigError::NeedsUserIndex { option: "SessionPolicy::max_sessions" });
         }
         #[cfg(feature = "sealed")]
-        if policy.refuses_conflicts() && self.engine.terms.client_holds != ClientHolds::Nothing {
-            return Err(ConfigError::NeedsStoredData { option: "Conflicts::Refuse" });
+        match self.engine.terms.client_holds {
+            ClientHolds::Data | ClientHolds::Record if policy.refuses_conflicts() => {
+                return Err(ConfigError::NeedsStore { option: "Conflicts::Refuse" });
+            }
+            // Every older cookie is good anyway.
+            ClientHolds::Record if policy.timed_rotation().is_some() => {
+                return Err(ConfigError::NeedsStore { option: "SessionPolicy::rotate_every" });
+            }
+            _ => {}
         }
         self.options().terms.policy = policy;
         Ok(self)

@@ -50,6 +50,15 @@ pub struct SessionPolicy {
     on_consent: bool,
     max_sessions: Option<(usize, WhenFull)>,
     not_before: Option<SystemTime>,
+    rotation: Option<TimedRotation>,
+    on_replay: OnReplay,
+}
+
+/// How often the secret of a session is replaced, and for how long the one before stays good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimedRotation {
+    pub(crate) interval: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// When a flash value goes away.
@@ -89,6 +98,18 @@ pub enum WhenFull {
     RefuseNewest,
 }
 
+/// What becomes of a session whose replaced secret is shown after its grace ([`SessionPolicy::rotate_every`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnReplay {
+    /// It ends, for everybody. The thief and the owner cannot be told apart, and the owner can log in again.
+    #[default]
+    EndSession,
+    /// It goes on for whoever holds the new secret. The one who has shown the old one is anonymous, and
+    /// [`SessionEvent::Replayed`](crate::SessionEvent::Replayed) tells the operator.
+    Report,
+}
+
 impl Default for SessionPolicy {
     fn default() -> Self {
         Self::aal2()
@@ -123,6 +144,8 @@ impl SessionPolicy {
             on_consent: false,
             max_sessions: None,
             not_before: None,
+            rotation: None,
+            on_replay: OnReplay::EndSession,
         }
     }
 
@@ -216,6 +239,60 @@ impl SessionPolicy {
         self
     }
 
+    /// Replaces the secret of a session again and again, so that a stolen token is of use for a short time and its use
+    /// is noticed. Off by default.
+    ///
+    /// The first request that comes `interval` or more after the last new secret gets the next one with its answer, in the
+    /// save that it makes anyway or in one of its own. The one before stays good until the client has shown the new one, so
+    /// that a lost answer logs nobody out, and then for `grace`, for requests that had left the browser before: whoever shows
+    /// it meanwhile is told the same new one, by any process. So there is one good secret and at most one in grace.
+    ///
+    /// Whoever shows a replaced secret after its grace has it from somewhere else, or somebody else has taken the
+    /// new one: the session ends, and [`SessionEvent::Replayed`](crate::SessionEvent::Replayed) says so;
+    /// [`on_replay`](Self::on_replay) changes that. So a thief who goes on using a stolen token is found within
+    /// one interval and one grace of the owner's own use. Not found is who follows the rotation together with the owner,
+    /// showing each new secret before the grace of the last one is over. The last four secrets are known for that.
+    ///
+    /// `grace` has to be longer than an answer takes to arrive, and `interval` longer than `grace`: 15 minutes and one minute
+    /// are good values. A rotation costs two writes, one for the new secret and one when it is first shown; a request
+    /// whose write is not possible just then goes on with what it has. A request that began with a good secret, and a
+    /// [`DetachedSession`](crate::DetachedSession), go on as well.
+    ///
+    /// ```
+    /// use cloakroom::{MemoryStore, SessionLayer, SessionPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), cloakroom::ConfigError> {
+    /// let policy = SessionPolicy::aal2().rotate_every(Duration::from_mins(15), Duration::from_mins(1));
+    /// let layer = SessionLayer::new(MemoryStore::new()).policy(policy)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn rotate_every(mut self, interval: Duration, grace: Duration) -> Self {
+        self.rotation = Some(TimedRotation { interval, grace });
+        self
+    }
+
+    /// What becomes of a session whose replaced secret is shown after its grace. It ends if not given.
+    pub const fn on_replay(mut self, reaction: OnReplay) -> Self {
+        self.on_replay = reaction;
+        self
+    }
+
+    pub(crate) const fn timed_rotation(&self) -> Option<TimedRotation> {
+        self.rotation
+    }
+
+    /// How long a secret that the timer has replaced stays good once the new one was shown.
+    pub(crate) fn rotation_grace(&self) -> Duration {
+        // It was replaced under another policy if there is none in this one.
+        self.rotation.map_or(LATECOMERS, |rotation| rotation.grace)
+    }
+
+    pub(crate) const fn ends_at_replay(&self) -> bool {
+        matches!(self.on_replay, OnReplay::EndSession)
+    }
+
     pub(crate) const fn most_sessions(&self) -> Option<(usize, WhenFull)> {
         self.max_sessions
     }
@@ -281,6 +358,27 @@ impl SessionPolicy {
         }
         if self.persistent && self.idle > COOKIE_LIFETIME_MAX {
             return Err(ConfigError::CookieLifetime { lifetime: self.idle });
+        }
+        if let Some(TimedRotation { interval, grace }) = self.rotation {
+            if grace.as_millis() == 0 {
+                return Err(ConfigError::Limit {
+                    option: "SessionPolicy::rotate_every",
+                    range: "with a grace of a millisecond at least",
+                });
+            }
+            if grace >= interval {
+                return Err(ConfigError::Limit {
+                    option: "SessionPolicy::rotate_every",
+                    range: "with a grace that is shorter than the interval",
+                });
+            }
+            // Else there would be cookies on their way all the time, and no moment for a new secret.
+            if self.persistent && grace >= self.touch_threshold(self.idle) {
+                return Err(ConfigError::Limit {
+                    option: "SessionPolicy::rotate_every",
+                    range: "with a grace that is shorter than touch_after where cookies are persistent",
+                });
+            }
         }
         if matches!(self.max_sessions, Some((0, _))) {
             return Err(ConfigError::Limit { option: "SessionPolicy::max_sessions", range: "at least 1" });
@@ -409,6 +507,9 @@ mod tests {
             ("absolute is zero", base().absolute(Duration::ZERO)),
             ("idle beyond absolute", base().idle(days(2))),
             ("touch beyond idle", base().touch_after(hours(1))),
+            ("no grace", base().rotate_every(hours(1), Duration::ZERO)),
+            ("a grace as long as the interval", base().rotate_every(hours(1), hours(1))),
+            ("cookies under way all the time", base().persistent(true).rotate_every(hours(1), hours(1) / 10)),
             ("no session at all", base().max_sessions(0, WhenFull::EndOldest)),
             ("SC-07: cookie beyond 400 days", base().persistent(true).idle(days(401)).absolute(days(500))),
         ];

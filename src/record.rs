@@ -168,6 +168,8 @@ pub(crate) struct Contents {
     /// What the application calls the client in a list of devices.
     pub(crate) label: Option<Arc<str>>,
     pub(crate) digest: TokenDigest,
+    /// Since when the secret is good, or was first shown if it came by the timer. `None`: since the session was created.
+    pub(crate) secret_since: Option<Timestamp>,
     /// The secrets that were good before, and until when their holders count as latecomers. The newest comes first.
     pub(crate) superseded: Vec<Superseded>,
     /// Names the last write, so that a write whose answer got lost is recognized.
@@ -190,6 +192,18 @@ pub(crate) struct Superseded {
 pub(crate) struct Grace {
     pub(crate) nonce: Nonce,
     pub(crate) until: Timestamp,
+    pub(crate) reason: GraceReason,
+}
+
+/// Why a secret was replaced with grace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GraceReason {
+    /// The application wanted it.
+    Demand,
+    /// It was time, and nobody has shown the new secret yet: the answers that told it may be lost, so the grace has no end.
+    TimerUnconfirmed,
+    /// It was time, and the new secret has arrived: whoever shows the old one after the grace has no business with it.
+    Timer,
 }
 
 impl fmt::Debug for Contents {
@@ -204,6 +218,7 @@ impl fmt::Debug for Contents {
             .field("idle", &self.idle)
             .field("persistent", &self.persistent)
             .field("logged_in_at", &self.logged_in_at)
+            .field("secret_since", &self.secret_since)
             .finish_non_exhaustive()
     }
 }
@@ -217,6 +232,30 @@ impl Contents {
         self.superseded.retain(|old| now < old.until);
         self.superseded.truncate(SUPERSEDED_MAX - 1);
         self.superseded.insert(0, old);
+    }
+
+    /// Whether the timer has made a secret that nobody has shown yet.
+    pub(crate) fn is_secret_unconfirmed(&self) -> bool {
+        let mut graces = self.superseded.iter().filter_map(|old| old.grace);
+        graces.any(|grace| grace.reason == GraceReason::TimerUnconfirmed)
+    }
+
+    /// The secret has been shown: from now on the graces of those before it run.
+    pub(crate) fn confirm_secret(&mut self, now: Timestamp, grace: Duration) {
+        for old in self.superseded.iter_mut().filter_map(|old| old.grace.as_mut()) {
+            if old.reason == GraceReason::TimerUnconfirmed {
+                *old = Grace { until: now.saturating_add(grace), reason: GraceReason::Timer, ..*old };
+            }
+        }
+        self.secret_since = Some(now);
+    }
+
+    /// Ends all graces, as at a login: who holds a secret from before comes late, and is nobody after that.
+    pub(crate) fn end_graces(&mut self, latecomers_until: Timestamp) {
+        for old in &mut self.superseded {
+            old.grace = None;
+            old.until = old.until.min(latecomers_until);
+        }
     }
 
     pub(crate) fn binding(&self) -> Binding<'_> {

@@ -24,11 +24,12 @@ use client::{Client, PendingChange};
 pub use client::{IssuedToken, TokenChange};
 use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
-pub(crate) use lifecycle::{Lifecycle, Rotation};
+pub(crate) use lifecycle::{Lifecycle, Renewal, Rotation};
 use reads::Reads;
-pub(crate) use recognition::{Absence, ClientHolds, Identity, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Terms};
 pub(crate) use user::not_logged_in;
 pub(crate) use work::{Rebased, Step, Stored, Work};
+use work::{Tell, Upkeep};
 
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,7 +133,7 @@ impl State {
             failure: None,
             opened_at: now,
             token_change: match &origin {
-                Ok(present) if present.reissue => PendingChange::Issue,
+                Ok(present) if present.has_to_be_told(now) => PendingChange::Issue,
                 _ => PendingChange::Keep,
             },
             client: if matches!(origin, Ok(_) | Err(Absence::Unknown)) { Client::HasToken } else { Client::HasNone },
@@ -184,17 +185,20 @@ impl State {
         self.origin.as_ref().ok().map(|present| &present.token)
     }
 
-    /// Whether the client is to be told a secret on the word of what was loaded when the request began. A login may have
-    /// replaced it since, and must not lose its cookie to this answer.
-    pub(crate) fn has_to_confirm(&self) -> bool {
-        self.token_change == PendingChange::Issue && self.present().is_some_and(|present| present.reissue)
+    /// What the client has shown, if it is to be told another token on the word of what was loaded when the request began. A
+    /// login may have replaced that since, and must not lose its cookie to this answer.
+    pub(crate) fn to_confirm(&self) -> Option<&Token> {
+        let present = self.present().filter(|_| self.token_change == PendingChange::Issue)?;
+        present.shown.as_ref().map(|_| present.shown_token())
     }
 
-    /// That secret, or what has followed it with grace, is good at this moment.
-    pub(crate) fn confirm(&mut self, token: Token) {
-        if let Ok(present) = &mut self.origin {
-            present.token = token;
-            present.reissue = false;
+    /// This is what follows that token at this moment.
+    pub(crate) fn confirm(&mut self, newer: Present, now: Timestamp) {
+        if !newer.has_to_be_told(now) {
+            self.token_change = PendingChange::Keep;
+        } else if let Ok(present) = &mut self.origin {
+            present.token = newer.token;
+            present.shown = None;
         }
     }
 
@@ -337,10 +341,10 @@ impl State {
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
-            || (mode != Mode::Save && self.has_to_confirm())
+            || (mode != Mode::Save && self.to_confirm().is_some())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
-            || self.due_touch(terms, now).is_some()
+            || self.due_upkeep(mode, terms, now).is_some()
     }
 
     /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
@@ -361,8 +365,8 @@ impl State {
         if let Some(work) = self.unfinished.take() {
             return Ok(Next::Work(work));
         }
-        let touch = self.due_touch(terms, now);
-        if !self.has_something_to_store(mode, terms) && touch.is_none() {
+        let upkeep = self.due_upkeep(mode, terms, now);
+        if !self.has_something_to_store(mode, terms) && upkeep.is_none() {
             return Ok(Next::Done(self.token_change(now)));
         }
         Ok(Next::Work(Box::new(Work::new(
@@ -371,7 +375,7 @@ impl State {
             std::mem::take(&mut self.journal),
             self.reads.clone(),
             std::mem::take(&mut self.lifecycle),
-            touch,
+            upkeep.unwrap_or_default(),
         ))))
     }
 
@@ -388,8 +392,17 @@ impl State {
         }
     }
 
-    fn due_touch(&self, terms: &Terms, now: Timestamp) -> Option<Timestamp> {
-        self.present()?.due_expiry(now, &terms.policy)
+    /// What the session needs to go on, if anything.
+    fn due_upkeep(&self, mode: Mode, terms: &Terms, now: Timestamp) -> Option<Upkeep> {
+        let present = self.present()?;
+        // An answer has to bring the new secret. Who is to be told one already has not shown that it has arrived.
+        let can_renew =
+            mode == Mode::Final && self.client != Client::OutOfReach && self.token_change < PendingChange::Issue;
+        let upkeep = Upkeep {
+            expires_at: present.due_expiry(now, &terms.policy),
+            renewal: present.due_renewal(now, &terms.policy).filter(|_| can_renew),
+        };
+        (upkeep != Upkeep::default()).then_some(upkeep)
     }
 
     /// An earlier commit that has failed and may have stored its changes, to be brought to its end.
@@ -402,11 +415,12 @@ impl State {
     /// Returned is what was stored, if there is something to be put on it.
     pub(crate) fn finish(&mut self, stored: Stored, work: &Work) -> Option<Present> {
         match stored {
-            Stored::Saved { present, issue, refresh } => {
-                self.token_change = match (issue, refresh) {
-                    (true, _) => PendingChange::Issue,
-                    (false, true) => self.token_change.max(PendingChange::Refresh),
-                    (false, false) => self.token_change,
+            Stored::Saved { present, tell } => {
+                self.token_change = match tell {
+                    Tell::Issue => PendingChange::Issue,
+                    Tell::Refresh => self.token_change.max(PendingChange::Refresh),
+                    Tell::Nothing => self.token_change,
+                    Tell::Withdraw => PendingChange::Keep,
                 };
                 self.reads.catch_up(work.journal(), &present.contents.data);
                 self.origin = Ok(present.clone());

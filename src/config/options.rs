@@ -8,7 +8,7 @@ use crate::codec::{Codec, JsonCodec};
 use crate::codec::{KeyRing, SealedCodec};
 use crate::error::ConfigError;
 use crate::http::{CookiePrefix, SameSite, SessionCookie, SessionHeader, Transport};
-use crate::policy::{Conflicts, FlashLifetime, Limits, SessionPolicy, WhenFull};
+use crate::policy::{Conflicts, FlashLifetime, Limits, OnReplay, SessionPolicy, WhenFull};
 use crate::store::StoreUrl;
 
 impl SessionConfig {
@@ -166,6 +166,14 @@ impl SessionConfig {
         if let Some((sessions, when_full)) = self.parsed("policy.max_sessions", max_sessions, complaint)? {
             policy = policy.max_sessions(sessions, when_full);
         }
+        let complaint = r#"is not an interval and a grace; write them as "15 minutes, 1 minute""#;
+        if let Some((interval, grace)) = self.parsed("policy.rotate_every", rotation, complaint)? {
+            policy = policy.rotate_every(interval, grace);
+        }
+        let reactions = [("end-session", OnReplay::EndSession), ("report", OnReplay::Report)];
+        if let Some(reaction) = self.one_of("policy.on_replay", &reactions)? {
+            policy = policy.on_replay(reaction);
+        }
         Ok(policy)
     }
 
@@ -227,6 +235,11 @@ fn max_sessions(text: &str) -> Option<(usize, WhenFull)> {
         _ => return None,
     };
     Some((sessions.trim().parse().ok()?, when_full))
+}
+
+fn rotation(text: &str) -> Option<(Duration, Duration)> {
+    let (interval, grace) = text.split_once(',')?;
+    Some((quantity::duration(interval.trim())?, quantity::duration(grace.trim())?))
 }
 
 fn wrong(key: &str, problem: String) -> ConfigError {

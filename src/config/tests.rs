@@ -40,6 +40,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("policy.flash_lifetime", "next-request"),
     ("policy.on_consent", "true"),
     ("policy.max_sessions", "7, refuse-newest"),
+    ("policy.rotate_every", "17 minutes, 19s"),
+    ("policy.on_replay", "report"),
     ("limits.data_bytes", "7 KiB"),
     ("limits.depth", "7"),
     ("limits.operation_timeout", "7s"),

@@ -130,6 +130,7 @@ impl Engine {
             logged_in_at: None,
             label: None,
             digest: self.terms.digester.digest(&Token::generate()?),
+            secret_since: None,
             superseded: Vec::new(),
             unknown: None,
             write: unique_name()?,

@@ -7,7 +7,7 @@ use super::{Engine, Reading, RunToEnd, deadline};
 use crate::error::{ErrorKind, SessionError};
 use crate::event::SessionEvent;
 use crate::journal::Journal;
-use crate::state::{Mode, Next, Present, Recognition, State, Stored, TokenChange, Work, ended};
+use crate::state::{Bearer, Mode, Next, Present, Recognition, State, Stored, TokenChange, Work, ended};
 
 /// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
 pub(crate) struct Locked<'a> {
@@ -118,15 +118,11 @@ impl Unit {
     /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
     /// the client goes on with the one that it has.
     async fn confirmed(&self, change: TokenChange) -> TokenChange {
-        let token = {
-            let state = self.state();
-            let token = state.stored_token().filter(|_| state.has_to_confirm());
-            let Some(token) = token else { return change };
-            token.clone()
-        };
-        let found = self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await;
+        let Some(shown) = self.state().to_confirm().cloned() else { return change };
+        let now = self.engine.clock.now();
+        let found = self.engine.recognize(&shown, Reading::Fresh, Bearer::Admitted, now).await;
         if let Ok(Recognition::Valid(newer)) = found {
-            self.state().confirm(newer.token);
+            self.state().confirm(newer, now);
         }
         self.token_change()
     }
@@ -152,15 +148,15 @@ impl Unit {
 
     /// Goes on from what the store has now.
     async fn catch_up(&self) -> Result<(), SessionError> {
-        let Some(token) = self.state().present().map(|present| present.token.clone()) else { return Ok(()) };
-        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await? {
+        let Some(token) = self.state().present().map(|present| present.shown_token().clone()) else { return Ok(()) };
+        match self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, self.engine.clock.now()).await? {
             Recognition::Valid(newer) => self.rebase(&newer),
             Recognition::Unreadable(error) => Err(SessionError::new(
                 ErrorKind::Store,
                 "another request has left a record that cannot be read; this one goes on with what it has",
             )
             .because(error)),
-            Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord => {
+            Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord => {
                 self.state().end();
                 Err(ended())
             }
@@ -171,8 +167,8 @@ impl Unit {
     /// ends nothing.
     pub(super) async fn is_over(self: Arc<Self>) -> bool {
         let Some(token) = self.state().stored_token().cloned() else { return true };
-        match self.engine.recognize(&token, Reading::Fresh, self.engine.clock.now()).await {
-            Ok(Recognition::Latecomer | Recognition::Stranger | Recognition::WrongRecord) => {
+        match self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, self.engine.clock.now()).await {
+            Ok(Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord) => {
                 self.state().end();
                 true
             }
@@ -207,7 +203,7 @@ impl Unit {
         match result {
             Ok(stored) => self.finish(engine.end_surplus(stored, &work).await, &work, mode),
             // A request that only reads does not fail because its session could not be kept alive for longer.
-            Err(_) if work.is_touch() => Ok(self.token_change()),
+            Err(_) if work.is_upkeep() => Ok(self.token_change()),
             Err(error) => {
                 let may_be_lost = engine.terms.policy.is_best_effort() && work.is_data_only() && error.is_temporary();
                 if may_be_lost && mode != Mode::Save {
@@ -238,7 +234,7 @@ impl Unit {
         }
         let written_since = self.state().finish(stored, work);
         if let Some(reason) = dropped {
-            if !work.is_touch() {
+            if !work.is_upkeep() {
                 self.engine.events.emit(&SessionEvent::Dropped { id: work.id(), reason });
             }
             // In the middle of a request somebody waits who can still act on it.

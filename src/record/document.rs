@@ -5,15 +5,16 @@
 //! ```json
 //! {"v":1,"ns":"shop","name":"admin","id":"6f9619ff-8b86-4d01-b42d-00c04fc964ff","created":1763679600000,
 //!  "deadline":1763766000000,"idle":3600000,"persistent":true,"login":1763679600000,"label":"Firefox on Linux",
-//!  "digest":"base64url",
-//!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000]],
+//!  "digest":"base64url","since":1763679600000,
+//!  "superseded":[["base64url",1763679660000],["base64url",1763679660000,"nonce",1763679630000],
+//!                ["base64url",9223372036854775807,"nonce",1763679630000,"timer"]],
 //!  "write":"00000000000000ff","data":{"visits":1}}
 //! ```
 //!
 //! A member that is not known here is kept as it is: a later version has added it, and goes on with what it says after an
 //! older process has saved the record. What older processes must not ignore gets a version of its own.
 //!
-//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label` and `superseded` are left out
+//! Times and durations are milliseconds. `name`, `idle`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
 use std::fmt;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Contents, Grace, Name, Superseded};
+use super::{Contents, Grace, GraceReason, Name, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
@@ -44,6 +45,7 @@ const KNOWN: &[&str] = &[
     "login",
     "label",
     "digest",
+    "since",
     "superseded",
     "write",
     "data",
@@ -115,6 +117,9 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
         member("label", format_args!("{}", serde_json::Value::from(&**label)));
     }
     member("digest", format_args!("\"{}\"", contents.digest.to_text()));
+    if let Some(since) = contents.secret_since {
+        member("since", format_args!("{}", since.as_millis()));
+    }
     if !contents.superseded.is_empty() {
         let superseded: Vec<_> = contents.superseded.iter().map(entry).collect();
         member("superseded", format_args!("{}", serde_json::Value::from(superseded)));
@@ -128,12 +133,19 @@ pub(super) fn write(contents: &Contents) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// `[digest, until]`, and of one in grace `[digest, until, nonce, until when in grace]`.
+const TIMER: &str = "timer";
+const TIMER_UNCONFIRMED: &str = "timer, unconfirmed";
+
+/// `[digest, until]`, of one in grace `[digest, until, nonce, until when in grace]`, and the reason behind it if that is
+/// the timer.
 fn entry(old: &Superseded) -> serde_json::Value {
     let (digest, until) = (old.digest.to_text(), old.until.as_millis());
-    match old.grace {
-        None => serde_json::json!([digest, until]),
-        Some(grace) => serde_json::json!([digest, until, grace.nonce.to_text(), grace.until.as_millis()]),
+    let Some(grace) = old.grace else { return serde_json::json!([digest, until]) };
+    let (nonce, in_grace) = (grace.nonce.to_text(), grace.until.as_millis());
+    match grace.reason {
+        GraceReason::Demand => serde_json::json!([digest, until, nonce, in_grace]),
+        GraceReason::TimerUnconfirmed => serde_json::json!([digest, until, nonce, in_grace, TIMER_UNCONFIRMED]),
+        GraceReason::Timer => serde_json::json!([digest, until, nonce, in_grace, TIMER]),
     }
 }
 
@@ -144,7 +156,15 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
         digest: TokenDigest::from_text(digest.as_str()?)?,
         until: time(until)?,
         grace: match grace {
-            [nonce, until, ..] => Some(Grace { nonce: Nonce::from_text(nonce.as_str()?)?, until: time(until)? }),
+            [nonce, until, reason @ ..] => Some(Grace {
+                nonce: Nonce::from_text(nonce.as_str()?)?,
+                until: time(until)?,
+                reason: match reason.first().and_then(|reason| reason.as_str()) {
+                    Some(TIMER) => GraceReason::Timer,
+                    Some(TIMER_UNCONFIRMED) => GraceReason::TimerUnconfirmed,
+                    _ => GraceReason::Demand,
+                },
+            }),
             _ => None,
         },
     })
@@ -177,6 +197,7 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
         logged_in_at: members.find("login")?.map(Timestamp::from_millis),
         label: members.find::<String>("label")?.map(Into::into),
         digest: digest(&members.get::<String>("digest")?)?,
+        secret_since: members.find("since")?.map(Timestamp::from_millis),
         superseded,
         write: write.map_err(|_| DecodeError::Member("write"))?,
         unknown: members.unknown(),
@@ -234,14 +255,23 @@ mod tests {
             logged_in_at: Some(Timestamp::from_millis(7)),
             label: Some("Firefox \"esr\"".into()),
             digest,
-            superseded: vec![
-                Superseded { digest, until: Timestamp::from_millis(4), grace: None },
-                Superseded {
-                    digest,
-                    until: Timestamp::from_millis(5),
-                    grace: Some(Grace { nonce: Nonce::generate().unwrap(), until: Timestamp::from_millis(6) }),
-                },
-            ],
+            secret_since: Some(Timestamp::from_millis(8)),
+            superseded: [
+                None,
+                Some(GraceReason::Demand),
+                Some(GraceReason::Timer),
+                Some(GraceReason::TimerUnconfirmed),
+            ]
+            .map(|reason| Superseded {
+                digest,
+                until: Timestamp::MAX,
+                grace: reason.map(|reason| Grace {
+                    nonce: Nonce::generate().unwrap(),
+                    until: Timestamp::from_millis(6),
+                    reason,
+                }),
+            })
+            .into(),
             write: u64::MAX,
             unknown: None,
             data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
@@ -258,11 +288,13 @@ mod tests {
         assert!(again.digest.matches(&contents.digest));
         for (again, before) in again.superseded.iter().zip(&contents.superseded) {
             assert_eq!(again.until, before.until);
-            let grace = |old: &Superseded| old.grace.map(|grace| (grace.nonce, grace.until));
+            let grace = |old: &Superseded| old.grace.map(|grace| (grace.nonce, grace.until, grace.reason));
             assert_eq!(grace(again), grace(before));
         }
+        assert_eq!(again.secret_since, contents.secret_since);
         assert_eq!((again.write, again.data.as_str()), (contents.write, contents.data.as_str()));
-        assert!(bytes.len() < again.data.as_str().len() + 2 * OVERHEAD);
+        let plain = write(&Contents { superseded: Vec::new(), ..contents });
+        assert!(plain.len() < again.data.as_str().len() + 2 * OVERHEAD);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl State {
         };
         match (self.token_change, &self.origin) {
             (PendingChange::Remove, _) => TokenChange::Remove,
-            _ if self.has_to_confirm() => TokenChange::Keep,
+            _ if self.to_confirm().is_some() => TokenChange::Keep,
             (PendingChange::Issue, Ok(present)) => TokenChange::Issue(issued(present)),
             (PendingChange::Refresh, Ok(present)) => TokenChange::Refresh(issued(present)),
             _ => TokenChange::Keep,

@@ -9,10 +9,21 @@ use crate::error::{ErrorKind, SessionError};
 /// How a session gets a new secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rotation {
+    /// The old one goes on being good until the client has shown the new one, and for the policy's grace after that.
+    OnTimer,
     /// The old one goes on being good for this long.
     WithGrace(Duration),
     /// The old one is dead.
     AtOnce,
+}
+
+/// What a session's secret needs from time to time, whatever the request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// It is old.
+    Rotate,
+    /// It is new, and the client has shown that it has it.
+    Confirm,
 }
 
 /// Changes of the session's life, as opposed to its data.

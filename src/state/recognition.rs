@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Renewal;
 use crate::clock::Timestamp;
 use crate::codec::Codec;
-use crate::policy::{Limits, SessionPolicy};
-use crate::record::{DecodeError, Decoded, Name, Record, Superseded, Version};
+use crate::policy::{Limits, SessionPolicy, TimedRotation};
+use crate::record::{DecodeError, Decoded, GraceReason, Name, Record, Superseded, Version};
 use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
@@ -42,8 +43,17 @@ pub(crate) struct Present {
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
-    /// The client has shown a secret that was replaced, and has to be told the token.
-    pub(crate) reissue: bool,
+    /// What was shown, if it is not this token but one from before.
+    pub(crate) shown: Option<Box<OldToken>>,
+}
+
+/// A token whose secret was replaced with grace.
+#[derive(Clone, Debug)]
+pub(crate) struct OldToken {
+    token: Token,
+    /// Whoever shows it up to then has to be told the new one. Who has been at work for longer has not: others have told the
+    /// client, and might have told it of a newer one since.
+    until: Timestamp,
 }
 
 /// Why a request has no session.
@@ -60,11 +70,23 @@ pub(crate) enum Absence {
     Latecomer,
 }
 
+/// Who shows a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    /// A request that has just come.
+    Newcomer,
+    /// Somebody whose token was good when they came. What the timer does to secrets is not meant for them, however long they
+    /// stay.
+    Admitted,
+}
+
 /// What a record says to a token.
 pub(crate) enum Recognition {
     Valid(Present),
     Latecomer,
     Stranger,
+    /// The timer has replaced the secret, its grace is over, and a newcomer shows it: it was stolen, or the new one was.
+    Replayed,
     /// The record is another session's.
     WrongRecord,
     Unreadable(DecodeError),
@@ -101,7 +123,13 @@ impl Terms {
     }
 
     /// Checks a record against a token, in constant time as far as the secret is concerned.
-    pub(crate) fn recognize(&self, token: &Token, record: Option<Record>, now: Timestamp) -> Recognition {
+    pub(crate) fn recognize(
+        &self,
+        token: &Token,
+        record: Option<Record>,
+        bearer: Bearer,
+        now: Timestamp,
+    ) -> Recognition {
         let digest = self.digester.digest(token);
         let Some(record) = record.filter(|record| record.is_live(now)) else {
             // The same work as for a wrong secret.
@@ -117,25 +145,67 @@ impl Terms {
             Identity::WrongRecord => return Recognition::WrongRecord,
             Identity::Unreadable(error) => return Recognition::Unreadable(error),
         };
-        let (mut token, mut digest, mut reissue) = (token.clone(), digest, false);
+        let (mut current, mut digest, mut in_grace) = (token.clone(), digest, None::<Timestamp>);
         // Older secrets than the one in grace have graces of their own, so this ends.
         while !contents.digest.matches(&digest) {
             let known = |old: &&Superseded| now < old.until && old.digest.matches(&digest);
             let Some(old) = contents.superseded.iter().find(known) else {
-                return if reissue { Recognition::Latecomer } else { Recognition::Stranger };
+                return if in_grace.is_some() { Recognition::Latecomer } else { Recognition::Stranger };
             };
-            let Some(grace) = old.grace.filter(|grace| now < grace.until) else { return Recognition::Latecomer };
-            token = token.derived(&grace.nonce);
-            digest = self.digester.digest(&token);
-            reissue = true;
+            let Some(grace) = old.grace else { return Recognition::Latecomer };
+            if now >= grace.until {
+                match (grace.reason, bearer) {
+                    (GraceReason::Demand, _) => return Recognition::Latecomer,
+                    // What led here was in grace itself.
+                    (_, Bearer::Newcomer) if in_grace.is_some() => return Recognition::Latecomer,
+                    (_, Bearer::Newcomer) => return Recognition::Replayed,
+                    (_, Bearer::Admitted) => {}
+                }
+            }
+            in_grace = Some(in_grace.map_or(grace.until, |until| until.min(grace.until)));
+            current = current.derived(&grace.nonce);
+            digest = self.digester.digest(&current);
         }
-        Recognition::Valid(Present { token, version: record.version, expires_at: record.expires_at, contents, reissue })
+        let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
+        let (version, expires_at) = (record.version, record.expires_at);
+        Recognition::Valid(Present { token: current, version, expires_at, contents, shown })
     }
 }
 
 impl Present {
     pub(crate) fn id(&self) -> SessionId {
         self.token.id()
+    }
+
+    /// What the session's secret needs, if its holder uses it now.
+    pub(super) fn due_renewal(&self, now: Timestamp, policy: &SessionPolicy) -> Option<Renewal> {
+        if self.shown.is_some() {
+            return None;
+        }
+        if self.contents.is_secret_unconfirmed() {
+            return Some(Renewal::Confirm);
+        }
+        let TimedRotation { interval, grace } = policy.timed_rotation()?;
+        let since = self.contents.secret_since.unwrap_or(self.contents.created_at);
+        let is_old = now.saturating_since(since) >= interval;
+        (is_old && !self.was_refreshed_within(grace, now, policy)).then_some(Renewal::Rotate)
+    }
+
+    /// Whether an answer may be under way that tells a browser to keep its cookie for longer. If it arrived after a new
+    /// secret, the old one would be in the browser again.
+    fn was_refreshed_within(&self, time: Duration, now: Timestamp, policy: &SessionPolicy) -> bool {
+        let idle = self.contents.idle_timeout(policy);
+        self.contents.persistent && self.expires_at.saturating_since(now) > idle.saturating_sub(time)
+    }
+
+    /// What the client has shown: by that, and not by what followed it, is to be judged what it is told.
+    pub(crate) fn shown_token(&self) -> &Token {
+        self.shown.as_ref().map_or(&self.token, |old| &old.token)
+    }
+
+    /// Whether the client has to be told the token, because it has shown one from before.
+    pub(super) fn has_to_be_told(&self, now: Timestamp) -> bool {
+        self.shown.as_ref().is_some_and(|old| now < old.until)
     }
 
     /// The expiry to move to, if the session is used now and a move is due.

@@ -61,7 +61,7 @@ fn created(terms: &Terms) -> (Record, Token) {
 }
 
 fn resumed(record: &Record, token: &Token, terms: &Terms) -> State {
-    match terms.recognize(token, Some(record.clone()), NOW) {
+    match terms.recognize(token, Some(record.clone()), Bearer::Newcomer, NOW) {
         Recognition::Valid(present) => State::new(Ok(present), NOW),
         _ => panic!("the token does not open the record"),
     }
@@ -90,7 +90,7 @@ fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebase
     if found.as_ref().is_some_and(|record| work.is_own(record, terms, NOW)) {
         return Ok(Rebased::Done(work.done()));
     }
-    let found = terms.recognize(&work.token().unwrap().clone(), found, NOW);
+    let found = terms.recognize(&work.token().unwrap().clone(), found, Bearer::Admitted, NOW);
     work.rebase(found, terms, NOW)
 }
 
@@ -230,7 +230,7 @@ fn a_failed_commit_gives_its_changes_back() {
     let mut work = work(&mut state, &terms);
     let Step::Save { record, .. } = work.first_step(4, &terms, NOW).unwrap() else { panic!("not a save") };
     assert_eq!(data_of(&record, &terms), r#"{"a":1,"b":2}"#);
-    assert!(matches!(work.done(), Stored::Saved { issue: true, .. }));
+    assert!(matches!(work.done(), Stored::Saved { tell: Tell::Issue, .. }));
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn a_latecomer_is_known_for_a_minute() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
     let (rotated, fresh) = saved(&record, &token, 2, &terms, |state| state.rotate(Rotation::AtOnce).unwrap());
-    assert!(matches!(terms.recognize(&fresh, Some(rotated.clone()), NOW), Recognition::Valid(_)));
+    assert!(matches!(terms.recognize(&fresh, Some(rotated.clone()), Bearer::Newcomer, NOW), Recognition::Valid(_)));
     for (token, after, late) in [(&token, 59, true), (&token, 60, false), (&token.with_new_secret().unwrap(), 0, false)]
     {
-        let recognition = terms.recognize(token, Some(rotated.clone()), later(after));
+        let recognition = terms.recognize(token, Some(rotated.clone()), Bearer::Newcomer, later(after));
         assert_eq!(matches!(recognition, Recognition::Latecomer), late);
         assert_eq!(matches!(recognition, Recognition::Stranger), !late);
     }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reads::Reads;
-use super::{Absence, ClientHolds, Lifecycle, Present, Recognition, Rotation, Terms};
+use super::{Absence, Bearer, ClientHolds, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
-use crate::record::{Contents, Decoded, Grace, Payload, Record, Superseded, Version};
+use crate::record::{Contents, Decoded, Grace, GraceReason, Payload, Record, Superseded, Version};
 use crate::token::{Nonce, SessionId, Token};
 
 /// One call to the store.
@@ -35,19 +35,22 @@ pub(crate) enum Step {
 /// How a commit ended.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    Saved {
-        present: Present,
-        /// The client needs the token.
-        issue: bool,
-        /// The client has the token and should keep it for longer.
-        refresh: bool,
-    },
-    Touched {
-        expires_at: Timestamp,
-        refresh: bool,
-    },
+    Saved { present: Present, tell: Tell },
+    Touched { expires_at: Timestamp, refresh: bool },
     Deleted,
     Dropped(DropReason),
+}
+
+/// What a save has to say to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tell {
+    Nothing,
+    /// It has the token and should keep it for longer.
+    Refresh,
+    /// It needs the token.
+    Issue,
+    /// Not what it was to be told so far: it knows from others.
+    Withdraw,
 }
 
 /// What a newer record means to a commit that has met a conflict, or does not know how its own call ended.
@@ -56,6 +59,14 @@ pub(crate) enum Rebased {
     Done(Stored),
     /// The changes were done again on the newer record: try to store them.
     Again(Step),
+}
+
+/// What a session needs to go on, whatever a request does with it. Without it the request goes well all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Upkeep {
+    /// When it is to expire from now on.
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) renewal: Option<Renewal>,
 }
 
 /// A commit under way.
@@ -67,7 +78,7 @@ pub(crate) struct Work {
     journal: Journal,
     reads: Reads,
     lifecycle: Lifecycle,
-    touch: Option<Timestamp>,
+    upkeep: Upkeep,
     /// Names the writes of this commit, from its first step on.
     write: Option<u64>,
     /// The token that the next record answers to. Made once, however often the commit is tried.
@@ -87,7 +98,7 @@ impl Work {
         journal: Journal,
         reads: Reads,
         lifecycle: Lifecycle,
-        touch: Option<Timestamp>,
+        upkeep: Upkeep,
     ) -> Self {
         Self {
             base,
@@ -95,7 +106,7 @@ impl Work {
             journal,
             reads,
             lifecycle,
-            touch,
+            upkeep,
             write: None,
             token: None,
             nonce: None,
@@ -123,7 +134,7 @@ impl Work {
 
     /// The token by which the record is to be loaded again.
     pub(crate) fn token(&self) -> Option<&Token> {
-        self.base.as_ref().ok().map(|present| &present.token).or(self.token.as_ref())
+        self.base.as_ref().ok().map(Present::shown_token).or(self.token.as_ref())
     }
 
     /// The session, if this is how it has ended for others who hold it, or how that became known.
@@ -154,8 +165,8 @@ impl Work {
         self.lifecycle.is_empty()
     }
 
-    /// Whether nothing but the expiry is to be moved.
-    pub(crate) fn is_touch(&self) -> bool {
+    /// Whether the request itself has nothing to be stored.
+    pub(crate) fn is_upkeep(&self) -> bool {
         self.base.is_ok() && self.journal.is_empty() && self.lifecycle.is_empty()
     }
 
@@ -189,7 +200,7 @@ impl Work {
             self.outcome = Some(Stored::Deleted);
             return Ok(Step::Delete(base.id()));
         }
-        if let (true, Some(expires_at)) = (self.is_touch(), self.touch) {
+        if let (true, Upkeep { expires_at: Some(expires_at), renewal: None }) = (self.is_upkeep(), self.upkeep) {
             return Ok(self.touch(&base, expires_at, terms));
         }
         self.reads.check(&self.journal, &base.contents.data)?;
@@ -222,7 +233,7 @@ impl Work {
         let newer = match found {
             Recognition::Valid(newer) => newer,
             Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
-            Recognition::Stranger | Recognition::WrongRecord => {
+            Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord => {
                 return Ok(Rebased::Done(Stored::Dropped(DropReason::Ended)));
             }
             Recognition::Unreadable(error) => {
@@ -240,9 +251,11 @@ impl Work {
                  were kept is unknown, and they were not done a second time",
             ));
         }
-        if self.is_touch() {
+        if self.is_upkeep() {
             return Ok(self.touch_again(newer, terms, now));
         }
+        // Whoever was faster may have seen to the secret as well.
+        self.upkeep.renewal = self.upkeep.renewal.and_then(|_| newer.due_renewal(now, &terms.policy));
         self.reads.check(&self.journal, &newer.contents.data)?;
         let mut data = newer.contents.data.clone();
         self.journal.replay(&mut data, &terms.limits)?;
@@ -280,7 +293,9 @@ impl Work {
         }
         // Nobody but this commit knows the secret that it has made.
         let made = self.token.as_ref();
-        made.is_some_and(|token| matches!(terms.recognize(token, Some(record.clone()), now), Recognition::Valid(_)))
+        made.is_some_and(|token| {
+            matches!(terms.recognize(token, Some(record.clone()), Bearer::Admitted, now), Recognition::Valid(_))
+        })
     }
 
     /// The step that makes a new session.
@@ -301,6 +316,7 @@ impl Work {
             logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
             label: self.lifecycle.label.clone(),
             digest: terms.digester.digest(&token),
+            secret_since: None,
             superseded: Vec::new(),
             unknown: None,
             write: self.write.unwrap_or_default(),
@@ -308,7 +324,7 @@ impl Work {
         };
         self.remember(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
-        let record = self.prepare(token, 1, expires_at, contents, terms, (true, false));
+        let record = self.prepare(token, 1, expires_at, contents, terms, Tell::Issue);
         Ok(Step::Create(record))
     }
 
@@ -327,24 +343,36 @@ impl Work {
             contents.logged_in_at = Some(now);
         }
         contents.label = self.lifecycle.label.clone().or(contents.label);
-        let token = match self.lifecycle.rotate {
+        if self.upkeep.renewal == Some(Renewal::Confirm) {
+            contents.confirm_secret(now, terms.policy.rotation_grace());
+        }
+        let on_timer = self.upkeep.renewal.filter(|renewal| *renewal == Renewal::Rotate).map(|_| Rotation::OnTimer);
+        let rotation = self.lifecycle.rotate.or(on_timer);
+        let token = match rotation {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),
         };
         self.remember(&mut contents, now);
-        let issue = base.reissue
-            || self.lifecycle.rotate.is_some()
-            || self.lifecycle.remember.is_some()
-            || terms.client_holds != ClientHolds::Nothing;
+        let issue = base.has_to_be_told(now) || rotation.is_some() || self.lifecycle.remember.is_some();
         // A cookie that says when it ends moves together with the record, and only when that is due.
         let expires_at = if contents.persistent && !issue {
             base.due_expiry(now, &terms.policy).unwrap_or(base.expires_at)
         } else {
             contents.expiry_if_used(now, &terms.policy)
         };
-        let refresh = contents.persistent && expires_at != base.expires_at;
-        let version = base.version + 1;
-        let record = self.prepare(token, version, expires_at, contents, terms, (issue, refresh));
+        let is_out_of_date = match terms.client_holds {
+            ClientHolds::Nothing => false,
+            ClientHolds::Data => !self.journal.is_empty(),
+            ClientHolds::Record => true,
+        };
+        let tell = match base.shown {
+            _ if issue => Tell::Issue,
+            Some(_) => Tell::Withdraw,
+            None if is_out_of_date => Tell::Issue,
+            None if contents.persistent && expires_at != base.expires_at => Tell::Refresh,
+            None => Tell::Nothing,
+        };
+        let record = self.prepare(token, base.version + 1, expires_at, contents, terms, tell);
         Ok(Step::Save { record, expected: base.version })
     }
 
@@ -357,26 +385,39 @@ impl Work {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Token, SessionError> {
-        let mut until = now.saturating_add(LATECOMERS);
-        let mut grace = None;
-        let token = match (rotation, &self.token) {
-            (Rotation::AtOnce, Some(token)) => token.clone(),
-            (Rotation::AtOnce, None) => base.token.with_new_secret()?,
-            (Rotation::WithGrace(duration), _) => {
-                let nonce = match self.nonce {
-                    Some(nonce) => nonce,
-                    None => *self.nonce.insert(Nonce::generate()?),
+        let latecomers = now.saturating_add(LATECOMERS);
+        let (token, until, grace) = match rotation {
+            Rotation::AtOnce => {
+                contents.end_graces(latecomers);
+                let token = match &self.token {
+                    Some(token) => token.clone(),
+                    None => base.token.with_new_secret()?,
                 };
-                let in_grace = now.saturating_add(duration);
-                until = until.max(in_grace);
-                grace = Some(Grace { nonce, until: in_grace });
-                base.token.derived(&nonce)
+                (token, latecomers, None)
+            }
+            Rotation::WithGrace(duration) => {
+                let until = now.saturating_add(duration);
+                let grace = Grace { nonce: self.nonce()?, until, reason: GraceReason::Demand };
+                (base.token.derived(&grace.nonce), until.max(latecomers), Some(grace))
+            }
+            Rotation::OnTimer => {
+                let reason = GraceReason::TimerUnconfirmed;
+                let grace = Grace { nonce: self.nonce()?, until: Timestamp::MAX, reason };
+                (base.token.derived(&grace.nonce), Timestamp::MAX, Some(grace))
             }
         };
         contents.supersede(Superseded { digest: base.contents.digest, until, grace }, now);
+        contents.secret_since = Some(now);
         contents.digest = terms.digester.digest(&token);
         self.token = Some(token.clone());
         Ok(token)
+    }
+
+    fn nonce(&mut self) -> Result<Nonce, SessionError> {
+        match self.nonce {
+            Some(nonce) => Ok(nonce),
+            None => Ok(*self.nonce.insert(Nonce::generate()?)),
+        }
     }
 
     fn remember(&self, contents: &mut Contents, now: Timestamp) {
@@ -396,14 +437,14 @@ impl Work {
         expires_at: Timestamp,
         contents: Contents,
         terms: &Terms,
-        (issue, refresh): (bool, bool),
+        tell: Tell,
     ) -> Record {
         let user = contents.user.clone();
         let contents = Decoded::new(contents, terms.codec.clone());
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let present = Present { token, version, expires_at, contents, reissue: false };
-        self.outcome = Some(Stored::Saved { present, issue, refresh });
+        let present = Present { token, version, expires_at, contents, shown: None };
+        self.outcome = Some(Stored::Saved { present, tell });
         record
     }
 }

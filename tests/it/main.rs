@@ -43,6 +43,7 @@ mod manager;
 mod named;
 mod races;
 mod regressions;
+mod rotation;
 mod sealed;
 mod session;
 mod smoke;

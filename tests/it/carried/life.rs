@@ -80,11 +80,15 @@ async fn a_cookie_that_outlives_the_browser_is_prolonged_with_what_it_holds() {
 async fn what_cannot_be_promised_is_refused_when_it_is_asked_for() {
     for sessions in both() {
         let error = SessionLayer::in_cookie(sessions).policy(SessionPolicy::default().conflicts(Conflicts::Refuse));
-        assert_eq!(error.unwrap_err(), ConfigError::NeedsStoredData { option: "Conflicts::Refuse" });
+        assert_eq!(error.unwrap_err(), ConfigError::NeedsStore { option: "Conflicts::Refuse" });
     }
     let limited = SessionPolicy::default().max_sessions(3, WhenFull::EndOldest);
+    let rotated = SessionPolicy::default().rotate_every(15 * MINUTE, MINUTE);
     let [with_revocation, without] = both();
-    assert!(SessionLayer::in_cookie(with_revocation).policy(limited.clone()).is_ok());
+    assert!(SessionLayer::in_cookie(with_revocation.clone()).policy(limited.clone()).is_ok());
+    assert!(SessionLayer::in_cookie(with_revocation).policy(rotated.clone()).is_ok());
+    let error = SessionLayer::in_cookie(without.clone()).policy(rotated).unwrap_err();
+    assert_eq!(error, ConfigError::NeedsStore { option: "SessionPolicy::rotate_every" });
     let error = SessionLayer::in_cookie(without).policy(limited).unwrap_err();
     assert_eq!(error, ConfigError::NeedsUserIndex { option: "SessionPolicy::max_sessions" });
     for chunks in [0, 5] {

@@ -232,3 +232,27 @@ async fn what_is_detached_hears_of_the_end_and_cannot_change_data_that_the_clien
     session.save().await.unwrap();
     tokio::time::timeout(Duration::from_mins(1), detached.ended()).await.unwrap();
 }
+
+#[tokio::test]
+async fn secrets_that_a_timer_replaces_take_the_data_along_and_a_replay_ends_the_session() {
+    let clock = TestClock::default();
+    let minutes = Duration::from_mins;
+    let policy = SessionPolicy::default().rotate_every(minutes(15), minutes(1));
+    let sessions = CookieStore::with_revocation(key(), MemoryStore::new());
+    let layer = SessionLayer::with_manager(manager(sessions, &clock)).policy(policy).unwrap();
+    let ada = TestClient::new(app(&layer), &layer);
+    ada.get("/add").await;
+    let thief = ada.with_stolen_cookies();
+    clock.advance(minutes(15));
+    let tab = ada.with_stolen_cookies();
+    ada.get("/n").await.assert_sets_session_cookie();
+    assert_ne!(held(&ada)[..64], held(&thief)[..64]);
+    assert_eq!(text(&ada, "/n").await, "1");
+    // In the grace: the same new secret, with the data.
+    tab.get("/add").await.assert_sets_session_cookie();
+    assert_eq!(held(&tab)[..64], held(&ada)[..64]);
+    assert_eq!(text(&tab, "/n").await, "2");
+    clock.advance(minutes(2));
+    assert_eq!(text(&thief, "/n").await, "0");
+    assert_eq!(text(&ada, "/n").await, "0");
+}
