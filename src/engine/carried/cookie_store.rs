@@ -21,6 +21,7 @@ use crate::store::SessionStore;
 /// | a cookie that was copied before a logout | opens nothing | **is good until the session would have expired** |
 /// | a cookie that was copied before a login | opens nothing | **is good as it was: not logged in** |
 /// | devices, revoking, [`max_sessions`](crate::SessionPolicy::max_sessions) | as the store can | no |
+/// | [`rotate_every`](crate::SessionPolicy::rotate_every) | yes | no |
 /// | [`detach`](crate::Session::detach) | to read, and to hear of the end | no |
 /// | calls to the store | as with any store | none |
 ///
@@ -34,12 +35,12 @@ use crate::store::SessionStore;
 /// * **Old data can be put back.** Who keeps an older cookie of his own session can show it again, and the data are as they
 ///   were; a new secret ([`login`](crate::Session::login), [`regenerate`](crate::Session::regenerate)) puts an end to that
 ///   with revocation, and not without. Keep nothing there that must not be undone: a voucher that was used, failed attempts.
-/// * **There is little room.** Browsers keep 4096 bytes of a cookie, its name among them (RFC 6265bis section 5.6). That is
-///   some 2.7 KiB of data, less without revocation;
+/// * **There is little room.** Browsers keep 4096 bytes of a cookie, its name among them (RFC 6265bis section 5.6); for a header
+///   it is as much. That is some 2.7 KiB of data;
 ///   [`SessionCookie::chunks`](crate::SessionCookie::chunks) gives up to four times as much. A session that does not fit is
-///   [`ErrorKind::TooLargeForStore`](crate::ErrorKind::TooLargeForStore), at `save` or, after the handler, as an answer of 413:
-///   nothing is stored, and the client keeps what it has. The same holds for headers. A [codec](crate::SessionManager::codec) that compresses makes
-///   room, and lets the length say something of the contents.
+///   [`ErrorKind::TooLargeForStore`](crate::ErrorKind::TooLargeForStore), at `save` or, after the handler, as an answer of
+///   413: nothing is stored, and the client keeps what it has. A [codec](crate::SessionManager::codec) that compresses
+///   makes room, and lets the length say something of the contents.
 /// * Every answer that changes data, or without revocation moves the expiry, sets the cookie and cannot be cached.
 ///
 /// # Keys
