@@ -36,7 +36,7 @@ use crate::store::SessionStore;
 ///   were; a new secret ([`login`](crate::Session::login), [`regenerate`](crate::Session::regenerate)) puts an end to that
 ///   with revocation, and not without. Keep nothing there that must not be undone: a voucher that was used, failed attempts.
 /// * **There is little room.** Browsers keep 4096 bytes of a cookie, its name among them (RFC 6265bis section 5.6); for a header
-///   it is as much. That is some 2.7 KiB of data;
+///   it is as much. That is some 2,900 bytes of data, and 2,700 without revocation;
 ///   [`SessionCookie::chunks`](crate::SessionCookie::chunks) gives up to four times as much. A session that does not fit is
 ///   [`ErrorKind::TooLargeForStore`](crate::ErrorKind::TooLargeForStore), at `save` or, after the handler, as an answer of
 ///   413: nothing is stored, and the client keeps what it has. A [codec](crate::SessionManager::codec) that compresses
