@@ -1,12 +1,15 @@
 //! Loads and commits one session: orders the steps and does the I/O. What to do is decided by [`State`].
 
 mod backoff;
+#[cfg_attr(not(feature = "sealed"), path = "engine/nothing_carried.rs")]
+mod carried;
 mod deadline;
 mod endings;
 mod key_types;
 mod of_user;
 mod run_to_end;
 mod seats;
+mod shown;
 mod sweep;
 mod turns;
 mod unit;
@@ -28,33 +31,24 @@ use crate::token::{SessionId, Token, random_u64};
 use backoff::Backoff;
 
 pub(crate) use backoff::jitter;
+pub(crate) use carried::Carried;
+#[cfg(feature = "sealed")]
+pub use carried::CookieStore;
 pub(crate) use endings::Endings;
 pub(crate) use key_types::KeyTypes;
 pub(crate) use of_user::Found;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
+pub(crate) use shown::{MAX_TOKENS, Shown, ShownToken};
 pub(crate) use turns::Turns;
 pub(crate) use unit::Unit;
 pub(crate) use watch::Watch;
 
-/// Tokens of one name that a request may show before none of them is looked up.
-pub(crate) const MAX_TOKENS: usize = 4;
-
-/// What a request shows to be recognized.
-#[derive(Debug, Default)]
-pub(crate) enum Shown {
-    #[default]
-    Nothing,
-    /// Something of our name that cannot be a token.
-    Malformed,
-    /// Different tokens, at most [`MAX_TOKENS`].
-    Tokens(Token, Vec<Token>),
-    TooMany,
-}
-
 /// Everything that sessions of one kind share.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
+    /// Where sessions are loaded and saved: what the client of a request holds, if clients hold anything.
     pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) carried: Option<Carried>,
     pub(crate) terms: Terms,
     pub(crate) clock: Arc<MonotonicClock>,
     pub(crate) events: Events,
@@ -66,21 +60,31 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Finds the session that a request belongs to.
-    pub(crate) async fn open(&self, shown: &Shown, bond: Option<Bond>) -> Result<State, SessionError> {
+    pub(crate) async fn open(self: &Arc<Self>, shown: &Shown, bond: Option<Bond>) -> Result<Arc<Unit>, SessionError> {
         let now = self.clock.now();
-        let origin = match self.find(shown, now).await? {
-            Ok(present) if bond.as_ref().is_some_and(|bond| !bond.fits(&present, &self.terms)) => {
-                self.mismatch(present)
+        let found = match self.find(shown, now).await? {
+            Ok((_, present))
+                if bond.as_ref().is_some_and(|bond| !bond.fits(&present, &self.terms)) && self.refuses(&present) =>
+            {
+                Err(Absence::Mismatch)
             }
-            origin => origin,
+            found => found,
         };
-        if let Ok(present) = &origin {
-            self.events.emit(SessionEvent::Resumed { id: present.id() });
-        }
-        Ok(State::new(origin, now).bound_to(bond))
+        Ok(match found {
+            Ok((engine, present)) => {
+                self.events.emit(SessionEvent::Resumed { id: present.id() });
+                Unit::new(engine, State::new(Ok(present), now).bound_to(bond))
+            }
+            Err(absence) => self.absent(absence, bond),
+        })
     }
 
-    async fn find(&self, shown: &Shown, now: Timestamp) -> Result<Result<Present, Absence>, SessionError> {
+    /// The session that a request shows, with the engine that reaches its store.
+    async fn find(
+        self: &Arc<Self>,
+        shown: &Shown,
+        now: Timestamp,
+    ) -> Result<Result<(Arc<Self>, Present), Absence>, SessionError> {
         let (first, others) = match shown {
             Shown::Nothing => return Ok(Err(Absence::NothingShown)),
             Shown::Malformed => {
@@ -90,19 +94,24 @@ impl Engine {
             Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1))),
             Shown::Tokens(first, others) => (first, others),
         };
-        let mut valid: Option<Present> = None;
+        let mut valid: Option<(Arc<Self>, Present)> = None;
         let (mut absence, mut stranger) = (Absence::Unknown, None);
-        for token in std::iter::once(first).chain(others) {
-            match self.recognize_anywhere(token, now).await? {
+        for shown in std::iter::once(first).chain(others) {
+            let id = shown.token.id();
+            let Some(engine) = self.for_client(shown) else {
+                stranger = stranger.or(Some(id));
+                continue;
+            };
+            match engine.recognize_anywhere(&shown.token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
                 Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(1 + others.len()))),
-                Recognition::Valid(present) => valid = Some(present),
+                Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 Recognition::Replayed => {
-                    self.end_replayed(token.id()).await?;
+                    self.end_replayed(id).await?;
                     return Ok(Err(Absence::Unknown));
                 }
-                Recognition::Stranger => stranger = stranger.or(Some(token.id())),
+                Recognition::Stranger => stranger = stranger.or(Some(id)),
                 // Told already.
                 Recognition::WrongRecord | Recognition::Unreadable(_) => {}
             }
@@ -129,12 +138,15 @@ impl Engine {
         Absence::Ambiguous
     }
 
-    fn mismatch(&self, present: Present) -> Result<Present, Absence> {
+    /// Tells that a session is shown by somebody who is not what it is bound to, and whether that is the end of it.
+    fn refuses(&self, present: &Present) -> bool {
         self.events.emit(SessionEvent::BindingMismatch { id: present.id() });
-        match self.terms.on_mismatch {
-            OnMismatch::Anonymous => Err(Absence::Mismatch),
-            OnMismatch::EventOnly => Ok(present),
-        }
+        self.terms.on_mismatch == OnMismatch::Anonymous
+    }
+
+    /// The part of a request that has no session yet.
+    pub(crate) fn absent(self: &Arc<Self>, absence: Absence, bond: Option<Bond>) -> Arc<Unit> {
+        Unit::new(self.for_visitor(), State::new(Err(absence), self.clock.now()).bound_to(bond))
     }
 
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,

@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Conflict,
     /// The data would be larger than [`Limits::data_bytes`](crate::Limits::data_bytes). The data are as before the call.
     TooLarge,
-    /// The record as a whole is larger than the store takes. The stored session is as before.
+    /// The record as a whole is larger than the store takes, or than the cookie that is to hold it (`CookieStore`). The stored
+    /// session is as before.
     TooLargeForStore,
     /// The value is nested deeper than [`Limits::depth`](crate::Limits::depth). The data are as before the call.
     TooDeep,
@@ -252,7 +253,7 @@ impl From<StoreError> for SessionError {
             ),
             StoreErrorKind::TooLarge { .. } => (
                 ErrorKind::TooLargeForStore,
-                "the session is larger than its store takes; keep less in it, or lower Limits::data_bytes below the store's limit",
+                "the session is larger than its store takes, or the cookie that is to hold it; keep less in it, or lower Limits::data_bytes below that",
             ),
             StoreErrorKind::Corrupt => {
                 (ErrorKind::Store, "what is stored for the session cannot be read; it was left as it is")
@@ -361,6 +362,12 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
     },
+    /// The option has to know what other requests have stored, and clients hold that (`CookieStore`).
+    #[cfg(feature = "sealed")]
+    NeedsStore {
+        /// The option.
+        option: &'static str,
+    },
     /// A table's name is none that a store would put into a statement.
     TableName {
         /// The name as given.
@@ -418,6 +425,11 @@ impl fmt::Display for ConfigError {
             Self::NeedsUserIndex { option } => write!(
                 f,
                 "{option} has to find all sessions of a user, and the store cannot: choose one with a user index, or leave the option out"
+            ),
+            #[cfg(feature = "sealed")]
+            Self::NeedsStore { option } => write!(
+                f,
+                "{option} has to know what other requests have stored, and here the clients hold that: keep sessions in a store, or leave the option out"
             ),
             Self::TableName { name } => write!(
                 f,

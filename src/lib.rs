@@ -43,6 +43,8 @@ pub use codec::{KeyRing, SealedCodec, SealingKey};
 #[cfg(feature = "config")]
 pub use config::{SessionConfig, SetupError};
 pub use data::Path;
+#[cfg(feature = "sealed")]
+pub use engine::CookieStore;
 pub use error::{ConfigError, ErrorKind, SessionError};
 pub use event::{DropReason, SessionEvent};
 #[cfg(feature = "axum")]

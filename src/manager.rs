@@ -10,15 +10,17 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
-use crate::engine::{Endings, Engine, InFlight, KeyTypes, Shown, Turns};
+#[cfg(feature = "sealed")]
+use crate::engine::CookieStore;
+use crate::engine::{Carried, Endings, Engine, InFlight, KeyTypes, Shown, ShownToken, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
 use crate::record::Name;
 use crate::session::Session;
-use crate::state::{Absence, Bond, Mode, OnMismatch, State, Terms, TokenChange};
+use crate::state::{Absence, Bond, ClientHolds, Mode, OnMismatch, Terms, TokenChange};
 use crate::store::SessionStore;
-use crate::token::{Token, TokenDigester};
+use crate::token::TokenDigester;
 
 pub use sweeper::{Sweeper, SweeperReport, SweeperSettings};
 
@@ -58,9 +60,24 @@ impl SessionManager {
     ///
     /// Sessions are opened and committed within a tokio runtime with time (`enable_time`, as `#[tokio::main]` has it).
     pub fn new(store: impl SessionStore) -> Self {
+        Self::keeping(Arc::new(store), None, ClientHolds::Nothing)
+    }
+
+    /// Sessions that their clients hold themselves, sealed, in a cookie or elsewhere (feature `sealed`): see [`CookieStore`].
+    ///
+    /// The text for a client is [`IssuedToken::text`](crate::IssuedToken::text), of at most 4096 bytes. A
+    /// [`SessionLayer`](crate::SessionLayer) sees to it that it fits the cookie.
+    #[cfg(feature = "sealed")]
+    pub fn in_cookie(sessions: CookieStore) -> Self {
+        let (store, carried, client_holds) = sessions.into_parts();
+        Self::keeping(store, Some(carried), client_holds)
+    }
+
+    fn keeping(store: Arc<dyn SessionStore>, carried: Option<Carried>, client_holds: ClientHolds) -> Self {
         Self {
             engine: Arc::new(Engine {
-                store: Arc::new(store),
+                store,
+                carried,
                 terms: Terms {
                     namespace: "".into(),
                     name: Name::default(),
@@ -69,6 +86,7 @@ impl SessionManager {
                     digester: TokenDigester::default(),
                     on_mismatch: OnMismatch::default(),
                     codec: Arc::new(JsonCodec),
+                    client_holds,
                 },
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
                 events: Events::named(Name::default().as_str()),
@@ -85,11 +103,22 @@ impl SessionManager {
     /// # Errors
     ///
     /// If the policy contradicts itself, such as an idle timeout that is longer than the absolute one, or asks for what the
-    /// store cannot do.
+    /// store cannot do, or nobody where clients hold the data.
     pub fn policy(mut self, policy: SessionPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
         if policy.most_sessions().is_some() && self.engine.store.user_index().is_none() {
             return Err(ConfigError::NeedsUserIndex { option: "SessionPolicy::max_sessions" });
+        }
+        #[cfg(feature = "sealed")]
+        match self.engine.terms.client_holds {
+            ClientHolds::Data | ClientHolds::Record if policy.refuses_conflicts() => {
+                return Err(ConfigError::NeedsStore { option: "Conflicts::Refuse" });
+            }
+            // Every older cookie is good anyway.
+            ClientHolds::Record if policy.timed_rotation().is_some() => {
+                return Err(ConfigError::NeedsStore { option: "SessionPolicy::rotate_every" });
+            }
+            _ => {}
         }
         self.options().terms.policy = policy;
         Ok(self)
@@ -179,14 +208,14 @@ impl SessionManager {
         self
     }
 
-    /// The store.
+    /// The store. Of sessions that are [in a cookie](Self::in_cookie) the one for revocation, or one that holds none.
     pub fn store(&self) -> &Arc<dyn SessionStore> {
         &self.engine.store
     }
 
     /// A new session. It is stored, and gets its token, when it is committed with something in it.
     pub fn create(&self) -> Session {
-        Session::new(self.engine.clone(), State::new(Err(Absence::NothingShown), self.engine.clock.now()))
+        Session::new(self.engine.absent(Absence::NothingShown, None))
     }
 
     /// The session of a client that shows this token; a new one if the token opens none. What is not a token, or opens
@@ -196,14 +225,12 @@ impl SessionManager {
     ///
     /// The kinds of store failures: a store that is down makes nobody anonymous.
     pub async fn open(&self, token: &[u8]) -> Result<Session, SessionError> {
-        self.open_shown(&shown(token), None).await
+        self.open_shown(&self.shown(token), None).await
     }
 
     /// As [`create`](Self::create), and bound to what the client shows beside its token: see [`open_bound`](Self::open_bound).
     pub fn create_bound(&self, to: impl AsRef<[u8]>) -> Session {
-        let bond = Some(bond(to.as_ref()));
-        let state = State::new(Err(Absence::NothingShown), self.engine.clock.now()).bound_to(bond);
-        Session::new(self.engine.clone(), state)
+        Session::new(self.engine.absent(Absence::NothingShown, Some(bond(to.as_ref()))))
     }
 
     /// As [`open`](Self::open), for a client that shows something more by which it is to be known again, such as the exporter of
@@ -220,7 +247,7 @@ impl SessionManager {
     /// let session = manager.create_bound("this machine");
     /// session.insert("name", "Ada")?;
     /// let TokenChange::Issue(issued) = manager.commit(&session).await? else { panic!("a new session has a new token") };
-    /// let token = issued.token.expose();
+    /// let token = issued.text();
     ///
     /// let session = manager.open_bound(token.as_bytes(), "this machine").await?;
     /// assert_eq!(session.status(), SessionStatus::Resumed);
@@ -235,7 +262,7 @@ impl SessionManager {
     ///
     /// Those of [`open`](Self::open).
     pub async fn open_bound(&self, token: &[u8], to: impl AsRef<[u8]>) -> Result<Session, SessionError> {
-        self.open_shown(&shown(token), Some(bond(to.as_ref()))).await
+        self.open_shown(&self.shown(token), Some(bond(to.as_ref()))).await
     }
 
     /// Stores what was changed, and says what the client has to do with its token. From then on the session can only be read.
@@ -276,6 +303,15 @@ impl SessionManager {
         &self.engine.terms
     }
 
+    /// How many characters a text of a client may have.
+    pub(crate) fn longest_text(&self) -> usize {
+        self.engine.longest_text()
+    }
+
+    pub(crate) fn set_longest_text(&mut self, longest: usize) {
+        self.engine.set_longest_text(longest);
+    }
+
     pub(crate) fn session_name(&self) -> &str {
         self.engine.terms.name.as_str()
     }
@@ -286,18 +322,18 @@ impl SessionManager {
         self.engine.clock.now()
     }
 
+    fn shown(&self, token: &[u8]) -> Shown {
+        let token = ShownToken::parse(token, self.longest_text());
+        token.map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()))
+    }
+
     pub(crate) async fn open_shown(&self, shown: &Shown, bond: Option<Bond>) -> Result<Session, SessionError> {
-        let state = self.engine.open(shown, bond).await?;
-        Ok(Session::new(self.engine.clone(), state))
+        self.engine.open(shown, bond).await.map(Session::new)
     }
 
     fn options(&mut self) -> &mut Engine {
         Arc::make_mut(&mut self.engine)
     }
-}
-
-fn shown(token: &[u8]) -> Shown {
-    Token::parse(token).map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()))
 }
 
 fn bond(bytes: &[u8]) -> Bond {

@@ -23,10 +23,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Engine, RunToEnd, Unit};
+use crate::engine::{RunToEnd, Unit};
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::SessionPolicy;
-use crate::state::{Mode, Rotation, SessionStatus, State, TokenChange};
+use crate::state::{Mode, Rotation, SessionStatus, TokenChange};
 use crate::token::SessionId;
 
 pub use bag::SessionBag;
@@ -83,8 +83,8 @@ pub use typed_bag::{Bag, BagContent};
 pub struct Session(Arc<Unit>);
 
 impl Session {
-    pub(crate) fn new(engine: Arc<Engine>, state: State) -> Self {
-        Self(Unit::new(engine, state))
+    pub(crate) fn new(unit: Arc<Unit>) -> Self {
+        Self(unit)
     }
 
     /// Gives the session a new secret when it is committed. Id, data and age stay; the old secret is dead from then on.
@@ -236,15 +236,17 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NotStored`] if nothing was ever written to the session. [`ErrorKind::Destroyed`] after
-    /// [`destroy`](Self::destroy), [`ErrorKind::Ended`] if the session was ended elsewhere. The kinds of store failures, as
-    /// with [`save`](Self::save).
+    /// [`destroy`](Self::destroy), [`ErrorKind::Ended`] if the session was ended elsewhere. [`ErrorKind::Unsupported`] if the
+    /// client alone holds the session (`CookieStore::without_revocation`). The kinds of store failures, as with
+    /// [`save`](Self::save).
     pub async fn detach(&self) -> Result<DetachedSession, SessionError> {
+        self.0.engine.for_detached()?;
         match self.save().await {
             Err(error) if error.kind() == ErrorKind::Committed => {}
             saved => saved?,
         }
         let present = self.0.state().to_detach()?;
-        Ok(DetachedSession::new(self.0.engine.clone(), present))
+        Ok(DetachedSession::new(self.0.engine.for_detached()?, present))
     }
 
     pub(crate) fn unit(&self) -> &Arc<Unit> {

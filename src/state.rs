@@ -30,7 +30,7 @@ use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
 pub(crate) use lifecycle::{Lifecycle, Renewal, Rotation};
 use reads::Reads;
-pub(crate) use recognition::{Absence, Bearer, Identity, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Terms};
 pub(crate) use user::not_logged_in;
 pub(crate) use work::{Rebased, Step, Stored, Work};
 use work::{Tell, Upkeep};

@@ -232,6 +232,12 @@ impl TokenDigest {
     /// Equal to nothing that [`TokenDigester::digest`] returns, for all that anyone knows.
     pub(crate) const NONE: Self = Self([0; 32]);
 
+    /// For what is to be bound to a secret without showing it.
+    #[cfg(feature = "sealed")]
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Compares in constant time (ASVS 11.2.4).
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -12,6 +12,9 @@ pub use ring::KeyRing;
 use super::plain::SEALED;
 use super::{Binding, Codec, CodecError, JsonCodec};
 
+/// Nothing else that is ever sealed with the same key may be taken for a record.
+const PURPOSE: &[u8] = b"cloakroom: the record of a session";
+
 /// Encrypts and authenticates records, by keys that are not in the store (feature `sealed`).
 ///
 /// Whoever reads the store, its backups or the wire to it sees no data, and whoever writes to it cannot make a record, change
@@ -126,13 +129,13 @@ impl<C: Codec> Codec for SealedCodec<C> {
         let encoded = self.inner.encode(document, binding)?;
         match self.plain_records {
             PlainRecords::Written => Ok(encoded),
-            PlainRecords::Refused | PlainRecords::Accepted => envelope::seal(&encoded, self.keys.sealing(), binding),
+            PlainRecords::Refused | PlainRecords::Accepted => self.keys.seal(PURPOSE, &encoded, binding),
         }
     }
 
     fn decode<'a>(&self, stored: &'a [u8], binding: Binding<'_>) -> Result<Cow<'a, [u8]>, CodecError> {
         if stored.first() == Some(&SEALED) {
-            let encoded = envelope::open(stored, &self.keys, binding)?;
+            let encoded = self.keys.open(PURPOSE, stored, binding)?;
             return Ok(Cow::Owned(self.inner.decode(&encoded, binding)?.into_owned()));
         }
         match self.plain_records {

@@ -139,10 +139,10 @@ impl Engine {
         let payload = Payload::from(Decoded::new(contents, self.terms.codec.clone()));
         let record = Record { id, version: seats.version + 1, user: None, expires_at, payload };
         if seats.version > 0 {
-            let outcome = self.call("save", self.store.save(&record, seats.version, now)).await?;
+            let outcome = self.call("save", self.store_of_all().save(&record, seats.version, now)).await?;
             return Ok(outcome == SaveOutcome::Saved);
         }
-        let outcome = self.call("create", self.store.create(&record, now)).await?;
+        let outcome = self.call("create", self.store_of_all().create(&record, now)).await?;
         if outcome == CreateOutcome::Exists {
             // Somebody was faster, or a record that has expired is in the way.
             self.call("delete_expired", self.store.delete_expired(&[id], now)).await?;

@@ -64,7 +64,7 @@ impl Unit {
             return None;
         }
         match state.begin(mode, terms, now) {
-            Ok(Next::Done(change)) => Some(change),
+            Ok(Next::Done(change)) => self.engine.hand_out(change).ok(),
             Ok(Next::Work(_)) | Err(_) => None,
         }
     }
@@ -76,7 +76,10 @@ impl Unit {
             let _one_at_a_time = self.io.lock().await;
             let Some(failure) = self.failure(mode) else {
                 let change = self.store(mode).await?;
-                return Ok(if mode == Mode::Save { change } else { self.confirmed(change).await });
+                if mode == Mode::Save {
+                    return Ok(change);
+                }
+                return self.engine.hand_out(self.confirmed(change).await);
             };
             // What failed takes the other data with it. A logout counts all the same.
             if mode != Mode::Save {
@@ -278,6 +281,8 @@ impl Unit {
 
     /// What commits of this request have stored that the client has to know, although the last one has failed.
     pub(crate) fn stored_token_change(&self) -> TokenChange {
-        self.state().stored_token_change(self.engine.clock.now())
+        let change = self.state().stored_token_change(self.engine.clock.now());
+        // Without random bytes the client is told nothing: it learns a new secret with its next request, or not at all.
+        self.engine.hand_out(change).unwrap_or(TokenChange::Keep)
     }
 }

@@ -19,18 +19,21 @@ pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit:
     let transport = &visit.shared().transport;
     let ours = match change {
         TokenChange::Keep => None,
-        TokenChange::Refresh(_) if cache::is_public(response.headers()) || !transport.tells_lifetimes(place) => None,
+        TokenChange::Refresh(_) if cache::is_public(response.headers()) => None,
+        TokenChange::Refresh(issued) if !transport.tells_lifetimes(place) && !issued.is_more_than_a_token() => None,
         TokenChange::Issue(issued) | TokenChange::Refresh(issued) => Some(transport.token(issued, place)),
         TokenChange::Remove => Some(transport.removal(place)),
     };
-    if let Some(ours) = ours {
-        transport.write(response.headers_mut(), &ours, place);
-        cache::forbid_storing(response.headers_mut());
-        // Only a layer further out may put another answer in the place of this one.
-        if visit.is_within_another() {
-            let told = response.extensions_mut().get_or_insert_default::<Told>();
-            told.0.push((transport.answers_in(place).clone(), ours));
+    if let Some((first, others)) = ours {
+        for ours in std::iter::once(first).chain(others) {
+            transport.write(response.headers_mut(), &ours, place);
+            // Only a layer further out may put another answer in the place of this one.
+            if visit.is_within_another() {
+                let told = response.extensions_mut().get_or_insert_default::<Told>();
+                told.0.push((transport.answers_in(place).clone(), ours));
+            }
         }
+        cache::forbid_storing(response.headers_mut());
     }
     for header in transport.looked_at(place) {
         cache::vary_by(response.headers_mut(), header);
@@ -69,7 +72,7 @@ impl SessionError {
             }
             ErrorKind::NotLoggedIn => StatusCode::UNAUTHORIZED,
             ErrorKind::LoginTooOld | ErrorKind::CsrfToken => StatusCode::FORBIDDEN,
-            ErrorKind::TooLarge | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::TooLarge | ErrorKind::TooLargeForStore | ErrorKind::TooDeep => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::InvalidUser => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }

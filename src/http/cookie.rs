@@ -1,5 +1,6 @@
 //! The cookie that carries the token: its options ([`SessionCookie`]), reading and writing.
 
+mod chunks;
 mod read;
 mod write;
 
@@ -12,6 +13,13 @@ use crate::record::{Name, is_token_byte};
 
 /// RFC 6265bis section 5.6: browsers ignore attributes that are longer, in bytes.
 const ATTRIBUTE_MAX: usize = 1024;
+
+/// RFC 6265bis section 5.6: browsers ignore a cookie whose name and value are longer, in bytes (ASVS 5.0, 3.3.5).
+const SIZE_MAX: usize = 4096;
+
+/// Over how many cookies a text may be spread: servers and proxies take some 16 KiB of headers.
+#[cfg(feature = "sealed")]
+const CHUNKS_MAX: usize = 4;
 
 /// How the token travels as a cookie.
 ///
@@ -53,6 +61,8 @@ pub struct SessionCookie {
     domain: Option<String>,
     path: Cow<'static, str>,
     partitioned: bool,
+    /// Over how many cookies a text may be spread that is too long for one.
+    chunks: usize,
     /// The name with its prefix, worked out by `prepare`.
     name: String,
 }
@@ -90,6 +100,7 @@ impl SessionCookie {
             domain: None,
             path: "/".into(),
             partitioned: false,
+            chunks: 1,
             name: String::new(),
         }
     }
@@ -139,6 +150,18 @@ impl SessionCookie {
         self
     }
 
+    /// Lets sessions that their clients hold ([`CookieStore`](crate::CookieStore)) be spread over so many cookies, at most 4, if they
+    /// do not fit one of 4096 bytes: `__Host-id`, `__Host-id.1`, `__Host-id.2`, `__Host-id.3`. One if not given (feature
+    /// `sealed`).
+    ///
+    /// The client sends all of them with every request: see to it that servers and proxies on the way take headers of that
+    /// size. What is not needed any more is taken away. Of cookies that do not belong together nothing is served.
+    #[cfg(feature = "sealed")]
+    pub const fn chunks(mut self, chunks: usize) -> Self {
+        self.chunks = chunks;
+        self
+    }
+
     /// The cookie of a session that is given none. A session's name can be a cookie's, and the other options fit each other:
     /// there is nothing to check.
     pub(super) fn of_session(name: &str) -> Self {
@@ -153,6 +176,10 @@ impl SessionCookie {
     }
 
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
+        #[cfg(feature = "sealed")]
+        if !(1..=CHUNKS_MAX).contains(&self.chunks) {
+            return Err(ConfigError::Limit { option: "SessionCookie::chunks", range: "from 1 to 4" });
+        }
         self.name = self.prefixed_name();
         self.check_characters()?;
         self.check_prefix()?;
@@ -229,7 +256,7 @@ impl SessionCookie {
 
     /// RFC 6265bis section 5.6: browsers ignore a cookie whose name and value are longer than 4096 bytes.
     fn check_size(&self) -> Result<(), ConfigError> {
-        if self.name.len() + crate::token::TOKEN_CHARS > 4096 {
+        if self.longest_text() < crate::token::TOKEN_CHARS {
             return Err(ConfigError::CookieName { name: self.name.clone() });
         }
         Ok(())

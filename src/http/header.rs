@@ -70,10 +70,10 @@ impl SessionHeader {
 
     /// What these headers show; `None` if there is nothing for us. An empty one shows no token, and that the answer should
     /// go there.
-    pub(super) fn read<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>) -> Option<Shown> {
+    pub(super) fn read<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>, longest: usize) -> Option<Shown> {
         let mut ours = headers.filter_map(|header| self.token_in(trim(header.as_bytes()))).peekable();
         ours.peek()?;
-        Some(shown(ours.filter(|value| !value.is_empty())))
+        Some(shown(ours.filter(|value| !value.is_empty()), longest))
     }
 
     /// RFC 9110 section 11.4: the scheme, whose case does not matter (section 11.1), spaces, the token.

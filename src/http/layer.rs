@@ -158,10 +158,18 @@ impl SessionLayer {
         Ok(Self::with_manager(SessionManager::new(store).name(N::NAME)?))
     }
 
+    /// Sessions that their clients hold themselves, sealed, in the cookie (feature `sealed`): see
+    /// [`CookieStore`](crate::CookieStore).
+    #[cfg(feature = "sealed")]
+    pub fn in_cookie(sessions: crate::engine::CookieStore) -> Self {
+        Self::with_manager(SessionManager::in_cookie(sessions))
+    }
+
     /// Sessions of this manager, which has more options: clock, codec, pepper, name. Options that the layer is given later do
     /// not reach other clones of it.
-    pub fn with_manager(manager: SessionManager) -> Self {
-        let transport = SessionCookie::of_session(manager.session_name()).into();
+    pub fn with_manager(mut manager: SessionManager) -> Self {
+        let transport: Transport = SessionCookie::of_session(manager.session_name()).into();
+        manager.set_longest_text(transport.longest_text());
         let shared = Shared { manager, transport, save_on_server_error: false, bind: None, clear_site_data: None };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }
@@ -177,7 +185,9 @@ impl<E> SessionLayer<E> {
     pub fn transport(mut self, transport: impl Into<Transport>) -> Result<Self, ConfigError> {
         let mut transport = transport.into();
         transport.prepare()?;
-        self.options().transport = transport;
+        let options = self.options();
+        options.manager.set_longest_text(transport.longest_text());
+        options.transport = transport;
         Ok(self)
     }
 

@@ -166,8 +166,9 @@ impl Visit {
 
     async fn load(&self) -> Result<Session, SessionError> {
         let open = || async {
-            let (shown, place) = self.shared.transport.read(&self.captured);
-            let session = self.shared.manager.open_shown(&shown, self.bond.clone()).await?;
+            let Shared { manager, transport, .. } = &*self.shared;
+            let (shown, place) = transport.read(&self.captured, manager.longest_text());
+            let session = manager.open_shown(&shown, self.bond.clone()).await?;
             Ok::<_, SessionError>(Opened { session, place })
         };
         let Opened { session, .. } = self.opened.get_or_try_init(open).await?;

@@ -1,16 +1,15 @@
 //! What a request shows, whatever carried it.
 
-use crate::engine::{MAX_TOKENS, Shown};
-use crate::token::{TOKEN_CHARS, Token};
+use crate::engine::{MAX_TOKENS, Shown, ShownToken};
 
-/// What these values show, of which each should be a token.
-pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>) -> Shown {
+/// What these values show, of which each should be a token, or a longer text that begins with one.
+pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>, longest: usize) -> Shown {
     let mut distinct = [&[][..]; MAX_TOKENS];
     let mut count = 0;
     let mut any = false;
     for value in values {
         any = true;
-        if value.len() != TOKEN_CHARS || distinct[..count].contains(&value) || Token::parse(value).is_none() {
+        if distinct[..count].contains(&value) || ShownToken::parse(value, longest).is_none() {
             continue;
         }
         if count == MAX_TOKENS {
@@ -19,7 +18,7 @@ pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>) -> Shown {
         distinct[count] = value;
         count += 1;
     }
-    let mut tokens = distinct[..count].iter().filter_map(|value| Token::parse(value));
+    let mut tokens = distinct[..count].iter().filter_map(|value| ShownToken::parse(value, longest));
     match tokens.next() {
         Some(first) => Shown::Tokens(first, tokens.collect()),
         None if any => Shown::Malformed,

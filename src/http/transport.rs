@@ -30,6 +30,9 @@ use crate::state::IssuedToken;
 #[must_use]
 pub struct Transport(Vec<Carrier>);
 
+/// As much as servers and proxies commonly take of one header, and no more than a cookie.
+const HEADER_MAX: usize = 4096;
+
 #[derive(Clone, Debug)]
 enum Carrier {
     Cookie(Box<SessionCookie>),
@@ -92,35 +95,49 @@ impl Transport {
         }
     }
 
-    /// What the request shows, and where.
-    pub(super) fn read(&self, captured: &Captured) -> (Shown, Place) {
+    /// What the request shows, and where. No text of ours is longer than this.
+    pub(super) fn read(&self, captured: &Captured, longest: usize) -> (Shown, Place) {
+        let values_for = |wanted| captured.values().iter().filter(move |(of, _)| *of == wanted).map(|(_, value)| value);
         let found = self.0.iter().enumerate().find_map(|(index, carrier)| {
-            let values = captured.values().iter().filter(|(of, _)| *of == index).map(|(_, value)| value);
-            Some((carrier.read(values)?, Place(Some(index))))
+            let shown = carrier.read(values_for(index), longest)?;
+            let chunks = match carrier {
+                Carrier::Cookie(cookie) => cookie.count_chunks(&values_for(index)),
+                Carrier::Header(_) => 1,
+            };
+            Some((shown, Place { carrier: Some(index), chunks }))
         });
-        found.unwrap_or((Shown::Nothing, Place(None)))
+        found.unwrap_or((Shown::Nothing, Place { carrier: None, chunks: 1 }))
     }
 
-    /// The header that hands a token to a client who showed what it has in this place.
-    pub(super) fn token(&self, issued: &IssuedToken, place: Place) -> HeaderValue {
+    /// How long a text can be that travels in any of these ways.
+    pub(super) fn longest_text(&self) -> usize {
+        let longest = self.0.iter().map(|carrier| match carrier {
+            Carrier::Cookie(cookie) => cookie.longest_text(),
+            Carrier::Header(_) => HEADER_MAX,
+        });
+        longest.min().unwrap_or_default()
+    }
+
+    /// The headers that hand a token to a client who showed what it has in this place: a first, and others.
+    pub(super) fn token(&self, issued: &IssuedToken, place: Place) -> (HeaderValue, Vec<HeaderValue>) {
         match self.answering(place) {
-            Carrier::Cookie(cookie) => cookie.set(&issued.token.expose(), issued.lifetime),
-            Carrier::Header(header) => header.set(&issued.token.expose()),
+            Carrier::Cookie(cookie) => cookie.set(&issued.text(), issued.lifetime, place.chunks),
+            Carrier::Header(header) => (header.set(&issued.text()), Vec::new()),
         }
     }
 
-    /// The header that tells the client to forget what it showed.
-    pub(super) fn removal(&self, place: Place) -> HeaderValue {
+    /// The headers that tell the client to forget what it showed.
+    pub(super) fn removal(&self, place: Place) -> (HeaderValue, Vec<HeaderValue>) {
         match self.answering(place) {
-            Carrier::Cookie(cookie) => cookie.removal(),
-            Carrier::Header(_) => HeaderValue::from_static(""),
+            Carrier::Cookie(cookie) => cookie.removal(place.chunks),
+            Carrier::Header(_) => (HeaderValue::from_static(""), Vec::new()),
         }
     }
 
     /// Puts ours on an answer, in the place of any other of the same name.
     pub(super) fn write(&self, headers: &mut HeaderMap, ours: &HeaderValue, place: Place) {
         match self.answering(place) {
-            Carrier::Cookie(cookie) => cookie.write(headers, ours),
+            Carrier::Cookie(_) => SessionCookie::write(headers, ours),
             Carrier::Header(header) => drop(headers.insert(header.name(), ours.clone())),
         }
     }
@@ -140,19 +157,19 @@ impl Transport {
 
     /// The headers of the request on which the answer depends.
     pub(super) fn looked_at(&self, place: Place) -> impl Iterator<Item = &HeaderName> {
-        let count = place.0.map_or(self.0.len(), |index| index + 1);
+        let count = place.carrier.map_or(self.0.len(), |index| index + 1);
         self.0[..count].iter().map(Carrier::request_header)
     }
 
     /// The headers of all carriers that take a token away from a client.
     #[cfg(feature = "testing")]
     pub(super) fn removals(&self) -> HeaderMap {
-        let places = (0..self.0.len()).map(|index| Place(Some(index)));
-        places.map(|place| (self.answers_in(place).clone(), self.removal(place))).collect()
+        let places = (0..self.0.len()).map(|index| Place { carrier: Some(index), chunks: 1 });
+        places.map(|place| (self.answers_in(place).clone(), self.removal(place).0)).collect()
     }
 
     fn answering(&self, place: Place) -> &Carrier {
-        &self.0[place.0.unwrap_or(0)]
+        &self.0[place.carrier.unwrap_or(0)]
     }
 }
 
@@ -167,7 +184,7 @@ impl Carrier {
 
     fn row(&self) -> Row {
         let (name, value) = match self {
-            Self::Cookie(cookie) => ("Set-Cookie", cookie.set("<token>", None)),
+            Self::Cookie(cookie) => ("Set-Cookie", cookie.set("<token>", None, 0).0),
             Self::Header(header) => (header.name().as_str(), header.set("<token>")),
         };
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -185,10 +202,10 @@ impl Carrier {
         }
     }
 
-    fn read<'a>(&self, values: impl Iterator<Item = &'a HeaderValue>) -> Option<Shown> {
+    fn read<'a>(&self, values: impl Iterator<Item = &'a HeaderValue> + Clone, longest: usize) -> Option<Shown> {
         match self {
-            Self::Cookie(cookie) => Some(cookie.read(values)).filter(|shown| !matches!(shown, Shown::Nothing)),
-            Self::Header(header) => header.read(values),
+            Self::Cookie(cookie) => Some(cookie.read(values, longest)).filter(|shown| !matches!(shown, Shown::Nothing)),
+            Self::Header(header) => header.read(values, longest),
         }
     }
 }
@@ -211,6 +228,11 @@ impl Captured {
     }
 }
 
-/// Which carrier showed something; none if the request showed nothing.
+/// Where a request showed something.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(Option<usize>);
+pub(super) struct Place {
+    /// None if it showed nothing.
+    carrier: Option<usize>,
+    /// Over how many cookies that may be spread: all of them have to be forgotten with it.
+    chunks: usize,
+}

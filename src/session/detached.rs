@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Session;
-use crate::engine::{Engine, Watch};
+use crate::engine::{Engine, Unit, Watch};
 use crate::state::{Present, State};
 use crate::token::SessionId;
 
@@ -56,7 +56,9 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 ///
 /// [`regenerate`](Session::regenerate) and [`remember`](Session::remember) are refused with
 /// [`ErrorKind::Committed`](crate::ErrorKind::Committed): there is no answer that could bring the client its new cookie.
-/// [`destroy`](Session::destroy) works, followed by `save`; the client's cookie then opens nothing.
+/// [`destroy`](Session::destroy) works, followed by `save`; the client's cookie then opens nothing. Where clients hold the data
+/// (`CookieStore`), a save of other data is refused for the same reason, with
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
 ///
 /// # Handshakes from other sites
 ///
@@ -109,7 +111,7 @@ pub struct DetachedSession {
 impl DetachedSession {
     pub(super) fn new(engine: Arc<Engine>, present: Present) -> Self {
         let (id, now) = (present.id(), engine.clock.now());
-        let session = Session::new(engine, State::detached(present, now));
+        let session = Session::new(Unit::new(engine, State::detached(present, now)));
         Self { session, id, interval: INTERVAL, watch: Arc::default() }
     }
 

@@ -1,6 +1,9 @@
 //! What the client has to be told.
 
+use std::fmt;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::{Absence, Present, State};
 use crate::clock::Timestamp;
@@ -21,13 +24,36 @@ pub enum TokenChange {
 }
 
 /// A token on its way to the client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct IssuedToken {
-    /// What the client is to show from now on.
+    /// What the client is to show from now on; together with its [`text`](Self::text) what it holds beside that.
     pub token: Token,
     /// How long the client should keep it. `None`: as long as its own session lasts, as with a browser that is closed.
     pub lifetime: Option<Duration>,
+    /// What follows the token, as text, where clients hold more than that.
+    pub(crate) carried: Option<Box<str>>,
+}
+
+impl IssuedToken {
+    /// The text for the client to keep and to show: that of the [token](Token::expose), and what it holds of its session
+    /// beside that, if it does (`CookieStore`).
+    pub fn text(&self) -> Zeroizing<String> {
+        let (token, carried) = (self.token.expose(), self.carried.as_deref().unwrap_or_default());
+        Zeroizing::new([&token, carried].concat())
+    }
+
+    /// Whether the client is to hold more than the token, so that what it has is out of date.
+    pub(crate) fn is_more_than_a_token(&self) -> bool {
+        self.carried.is_some()
+    }
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("IssuedToken");
+        debug.field("token", &self.token).field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
 }
 
 /// Who is at the other end.
@@ -63,6 +89,7 @@ impl State {
     pub(crate) fn stored_token_change(&self, now: Timestamp) -> TokenChange {
         let issued = |present: &Present| IssuedToken {
             token: present.token.clone(),
+            carried: None,
             lifetime: present
                 .contents
                 .persistent

@@ -23,6 +23,18 @@ pub(crate) struct Terms {
     pub(crate) digester: TokenDigester,
     pub(crate) on_mismatch: OnMismatch,
     pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) client_holds: ClientHolds,
+}
+
+/// What a client holds of its session beside the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "what clients hold is sealed"))]
+pub(crate) enum ClientHolds {
+    Nothing,
+    /// The data: it needs new ones when they are saved.
+    Data,
+    /// The whole record: it needs a new one as well when the expiry is moved.
+    Record,
 }
 
 /// A live session as it was found or stored last, and the token that opens it.

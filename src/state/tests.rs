@@ -22,6 +22,7 @@ fn terms(policy: SessionPolicy) -> Terms {
         digester: TokenDigester::default(),
         on_mismatch: OnMismatch::default(),
         codec: Arc::new(JsonCodec),
+        client_holds: ClientHolds::Nothing,
     }
 }
 

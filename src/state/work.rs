@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::lifecycle::earlier;
 use super::reads::Reads;
-use super::{Absence, Bearer, Bond, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
+use super::{Absence, Bearer, Bond, ClientHolds, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -211,7 +211,7 @@ impl Work {
             return Ok(Step::Delete(base.id()));
         }
         if let (true, Upkeep { expires_at: Some(expires_at), renewal: None }) = (self.is_upkeep(), self.upkeep) {
-            return Ok(self.touch(&base, expires_at));
+            return Ok(self.touch(&base, expires_at, terms));
         }
         self.reads.check(&self.journal, &base.contents.data)?;
         let data = self.data.as_deref().unwrap_or(&base.contents.data).clone();
@@ -276,15 +276,16 @@ impl Work {
         Ok(Rebased::Again(step))
     }
 
-    fn touch(&mut self, base: &Present, expires_at: Timestamp) -> Step {
-        self.outcome = Some(Stored::Touched { expires_at, refresh: base.contents.persistent });
+    fn touch(&mut self, base: &Present, expires_at: Timestamp, terms: &Terms) -> Step {
+        let refresh = base.contents.persistent || terms.client_holds == ClientHolds::Record;
+        self.outcome = Some(Stored::Touched { expires_at, refresh });
         Step::Touch { id: base.id(), expected: base.version, expires_at }
     }
 
     /// Others have saved since this part of the session began, which may be long ago.
     fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
         let rebased = match newer.due_expiry(now, &terms.policy) {
-            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at)),
+            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at, terms)),
             None => Rebased::Done(Stored::Touched { expires_at: newer.expires_at, refresh: false }),
         };
         self.base = Ok(newer);
@@ -379,9 +380,15 @@ impl Work {
         } else {
             contents.expiry_if_used(now, &terms.policy)
         };
+        let is_out_of_date = match terms.client_holds {
+            ClientHolds::Nothing => false,
+            ClientHolds::Data => !self.journal.is_empty(),
+            ClientHolds::Record => true,
+        };
         let tell = match base.shown {
             _ if issue => Tell::Issue,
             Some(_) => Tell::Withdraw,
+            None if is_out_of_date => Tell::Issue,
             None if contents.persistent && expires_at != base.expires_at => Tell::Refresh,
             None => Tell::Nothing,
         };

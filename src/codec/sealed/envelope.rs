@@ -1,4 +1,4 @@
-//! The sealed form of a record.
+//! The sealed form.
 //!
 //! ```text
 //! format 02 | name of the key, 4 bytes | nonce, 24 bytes | ciphertext | tag, 16 bytes
@@ -15,27 +15,32 @@ use super::ring::KeyRing;
 use super::{Binding, CodecError};
 use crate::token::fill_random;
 
-/// Nothing else that is ever sealed with the same key may be taken for a record.
-const PURPOSE: &[u8] = b"cloakroom: the record of a session";
-
 /// The format and the name of the key.
 const HEAD_BYTES: usize = 1 + KEY_NAME_BYTES;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
-pub(super) fn seal(plain: &[u8], key: &SealingKey, binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
+/// How many bytes longer the sealed form is: whole groups of three.
+pub(super) const OVERHEAD: usize = HEAD_BYTES + NONCE_BYTES + TAG_BYTES;
+
+pub(super) fn seal(
+    purpose: &[u8],
+    plain: &[u8],
+    key: &SealingKey,
+    binding: Binding<'_>,
+) -> Result<Vec<u8>, CodecError> {
     // 192 random bits do not repeat, however many records a key seals.
     let mut nonce = [0; NONCE_BYTES];
     fill_random(&mut nonce)?;
     let head = head(key.name());
-    let mut sealed = Vec::with_capacity(HEAD_BYTES + NONCE_BYTES + plain.len() + TAG_BYTES);
+    let mut sealed = Vec::with_capacity(OVERHEAD + plain.len());
     for part in [&head[..], &nonce, plain] {
         sealed.extend_from_slice(part);
     }
     let tag = cipher(key)
         .encrypt_inout_detached(
             &XNonce::from(nonce),
-            &associated_data(head, binding),
+            &associated_data(purpose, head, binding),
             (&mut sealed[HEAD_BYTES + NONCE_BYTES..]).into(),
         )
         .map_err(|_| "the record is too long to be sealed")?;
@@ -43,8 +48,8 @@ pub(super) fn seal(plain: &[u8], key: &SealingKey, binding: Binding<'_>) -> Resu
     Ok(sealed)
 }
 
-/// What was sealed, if one of the keys has sealed it for this very binding.
-pub(super) fn open(stored: &[u8], keys: &KeyRing, binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
+/// What was sealed, if one of the keys has sealed it for this very purpose and binding.
+pub(super) fn open(purpose: &[u8], stored: &[u8], keys: &KeyRing, binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
     let cut_off = "the sealed record is cut off";
     let (head, rest) = stored.split_first_chunk::<HEAD_BYTES>().ok_or(cut_off)?;
     let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(cut_off)?;
@@ -55,7 +60,7 @@ pub(super) fn open(stored: &[u8], keys: &KeyRing, binding: Binding<'_>) -> Resul
     for key in keys.named(KeyName(name)) {
         known = true;
         let mut plain = ciphertext.to_vec();
-        let associated = associated_data(*head, binding);
+        let associated = associated_data(purpose, *head, binding);
         if cipher(key).decrypt_inout_detached(&nonce, &associated, (&mut plain[..]).into(), &tag).is_ok() {
             return Ok(plain);
         }
@@ -73,11 +78,12 @@ fn head(key: KeyName) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// What the record is sealed for. All parts but the last have a fixed or a stated length, so no two bindings agree.
-fn associated_data(head: [u8; HEAD_BYTES], binding: Binding<'_>) -> Vec<u8> {
+/// What it is sealed for. No purpose begins another, and the parts behind it but the last have a fixed or a stated length: so
+/// no two agree.
+fn associated_data(purpose: &[u8], head: [u8; HEAD_BYTES], binding: Binding<'_>) -> Vec<u8> {
     let namespace = binding.namespace.as_bytes();
     [
-        PURPOSE,
+        purpose,
         &head,
         binding.id.as_bytes(),
         &(namespace.len() as u64).to_le_bytes(),

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::key::{KeyName, SealingKey};
+use super::{Binding, CodecError, envelope};
 use crate::error::ConfigError;
 
 /// Keys of which the first seals and all open, so that keys can be changed: see [`SealedCodec`](crate::SealedCodec).
@@ -38,7 +39,20 @@ impl KeyRing {
         self
     }
 
-    pub(super) fn sealing(&self) -> &SealingKey {
+    /// How many bytes longer a text is when it is sealed.
+    pub(crate) const OVERHEAD: usize = envelope::OVERHEAD;
+
+    /// Seals for one purpose, which no other purpose may begin with.
+    pub(crate) fn seal(&self, purpose: &[u8], plain: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
+        envelope::seal(purpose, plain, self.sealing(), binding)
+    }
+
+    /// What was sealed, if one of the keys has sealed it for this very purpose and binding.
+    pub(crate) fn open(&self, purpose: &[u8], sealed: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, CodecError> {
+        envelope::open(purpose, sealed, self, binding)
+    }
+
+    fn sealing(&self) -> &SealingKey {
         &self.0[0]
     }
 

@@ -12,13 +12,28 @@ use crate::http::shown::{shown, trim};
 
 impl SessionCookie {
     /// What these headers show under our name.
-    pub(in crate::http) fn read<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>) -> Shown {
-        shown(headers.flat_map(|header| values_of(header.as_bytes(), self.name.as_bytes())))
+    pub(in crate::http) fn read<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a HeaderValue> + Clone,
+        longest: usize,
+    ) -> Shown {
+        if self.chunks > 1 {
+            return self.read_chunks(&headers, longest);
+        }
+        shown(values_of(headers, self.name.as_bytes()), longest)
     }
 }
 
+/// The values of all pairs of this name.
+pub(super) fn values_of<'a>(
+    headers: impl Iterator<Item = &'a HeaderValue>,
+    name: &[u8],
+) -> impl Iterator<Item = &'a [u8]> {
+    headers.flat_map(move |header| values_in(header.as_bytes(), name))
+}
+
 /// The values of all pairs of this name in one header.
-fn values_of<'a>(header: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+fn values_in<'a>(header: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     header.split(|byte| *byte == b';').filter_map(move |pair| {
         // A pair without `=` is the value of a cookie that has no name.
         let equals = pair.iter().position(|byte| *byte == b'=')?;

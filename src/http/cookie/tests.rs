@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::*;
 use crate::engine::Shown;
-use crate::token::Token;
+use crate::token::{TOKEN_CHARS, Token};
 
 const KEPT: &str = "HttpOnly; SameSite=Lax; Secure; Path=/";
 
@@ -25,13 +25,13 @@ fn token(n: u8) -> String {
 
 fn read(lines: &[impl AsRef<[u8]>]) -> Shown {
     let headers: Vec<_> = lines.iter().map(|line| HeaderValue::from_bytes(line.as_ref()).unwrap()).collect();
-    SessionCookie::default().read(headers.iter())
+    SessionCookie::default().read(headers.iter(), TOKEN_CHARS)
 }
 
 fn shown_tokens(lines: &[impl AsRef<[u8]>]) -> Vec<String> {
     match read(lines) {
         Shown::Tokens(first, others) => {
-            std::iter::once(first).chain(others).map(|token| token.expose().to_string()).collect()
+            std::iter::once(first).chain(others).map(|shown| shown.token.expose().to_string()).collect()
         }
         _ => Vec::new(),
     }
@@ -165,7 +165,7 @@ fn sc_13_what_browsers_find_too_long_is_refused() {
 #[test]
 fn sc_08_max_age_is_rounded_up_and_never_overflows() {
     let max_age = |lifetime| {
-        let header = SessionCookie::default().set("T", Some(lifetime));
+        let header = SessionCookie::default().set("T", Some(lifetime), 1).0;
         let text = header.to_str().unwrap().to_owned();
         text.split_once("Max-Age=").unwrap().1.parse::<u64>().unwrap()
     };
@@ -182,14 +182,14 @@ fn sc_08_max_age_is_rounded_up_and_never_overflows() {
 fn sc_09_and_10_setting_and_removing() {
     let text = |header: HeaderValue| header.to_str().unwrap().to_owned();
     let default = SessionCookie::default();
-    assert_eq!(text(default.set("T", None)), format!("__Host-id=T; {KEPT}"));
-    assert_eq!(text(default.set("T", Some(Duration::from_mins(1)))), format!("__Host-id=T; {KEPT}; Max-Age=60"));
+    assert_eq!(text(default.set("T", None, 1).0), format!("__Host-id=T; {KEPT}"));
+    assert_eq!(text(default.set("T", Some(Duration::from_mins(1)), 1).0), format!("__Host-id=T; {KEPT}; Max-Age=60"));
     let over = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
-    assert_eq!(text(default.removal()), format!("__Host-id=; {KEPT}; {over}"));
+    assert_eq!(text(default.removal(1).0), format!("__Host-id=; {KEPT}; {over}"));
     let wide = prepared(SessionCookie::new("id").domain(".example.org").partitioned(true).same_site(SameSite::None));
     let kept = "HttpOnly; SameSite=None; Partitioned; Secure; Path=/; Domain=example.org";
-    assert_eq!(text(wide.set("T", None)), format!("__Secure-id=T; {kept}"));
-    assert_eq!(text(wide.removal()), format!("__Secure-id=; {kept}; {over}"));
+    assert_eq!(text(wide.set("T", None, 1).0), format!("__Secure-id=T; {kept}"));
+    assert_eq!(text(wide.removal(1).0), format!("__Secure-id=; {kept}; {over}"));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn sc_02_ours_takes_the_place_of_every_other_of_its_name() {
     for value in [others[0], same[0], others[1], others[2], same[1], others[3], same[2], others[4]] {
         headers.append(SET_COOKIE, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    cookie.write(&mut headers, &cookie.set("T", None));
+    SessionCookie::write(&mut headers, &cookie.set("T", None, 1).0);
     let left: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_owned()).collect();
     let ours = format!("__Host-id=T; {KEPT}");
     assert_eq!(left, [&others[..], &[&*ours]].concat().iter().map(|it| it.as_bytes().to_owned()).collect::<Vec<_>>());
@@ -209,6 +209,6 @@ fn sc_02_ours_takes_the_place_of_every_other_of_its_name() {
 
 #[test]
 fn a_header_that_holds_a_token_is_sensitive() {
-    let header = SessionCookie::default().set(&Token::generate().unwrap().expose(), None);
+    let header = SessionCookie::default().set(&Token::generate().unwrap().expose(), None, 1).0;
     assert!(header.is_sensitive());
 }

@@ -10,9 +10,24 @@ use time::OffsetDateTime;
 use super::SessionCookie;
 
 impl SessionCookie {
-    /// The cookie that carries a token. Without a lifetime it is gone when the browser is closed.
-    pub(in crate::http) fn set(&self, token: &str, lifetime: Option<Duration>) -> HeaderValue {
-        let mut cookie = self.attributes(token);
+    /// The cookies that carry a text: usually one. Without a lifetime they are gone when the browser is closed. Those that the
+    /// client has and that are not needed any more are taken away.
+    pub(in crate::http) fn set(
+        &self,
+        text: &str,
+        lifetime: Option<Duration>,
+        shown: usize,
+    ) -> (HeaderValue, Vec<HeaderValue>) {
+        let (first, others) = self.split(text);
+        let needed = 1 + others.len();
+        let others =
+            others.iter().enumerate().map(|(index, chunk)| self.cookie(&self.chunk_name(1 + index), chunk, lifetime));
+        let stale = (needed..shown).map(|index| self.removal_of(&self.chunk_name(index)));
+        (self.cookie(&self.name, &first, lifetime), others.chain(stale).collect())
+    }
+
+    fn cookie(&self, name: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
+        let mut cookie = self.attributes(name, value);
         if let Some(lifetime) = lifetime {
             // Rounded up: the cookie is still there in the second in which the session ends.
             let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
@@ -21,20 +36,22 @@ impl SessionCookie {
         to_header(&cookie.build())
     }
 
-    /// The cookie that takes ours away: the same attributes, no value, and an end in the past.
-    pub(in crate::http) fn removal(&self) -> HeaderValue {
-        let past = self.attributes("").max_age(time::Duration::ZERO).expires(OffsetDateTime::UNIX_EPOCH);
+    /// The cookies that take ours away.
+    pub(in crate::http) fn removal(&self, shown: usize) -> (HeaderValue, Vec<HeaderValue>) {
+        let others = (1..shown).map(|index| self.removal_of(&self.chunk_name(index))).collect();
+        (self.removal_of(&self.name), others)
+    }
+
+    /// The same attributes, no value, and an end in the past.
+    fn removal_of(&self, name: &str) -> HeaderValue {
+        let past = self.attributes(name, "").max_age(time::Duration::ZERO).expires(OffsetDateTime::UNIX_EPOCH);
         to_header(&past.build())
     }
 
-    /// Puts our cookie on an answer, in the place of any other of the same name: there may be only one (RFC 6265bis section
+    /// Puts a cookie of ours on an answer, in the place of any other of the same name: there may be only one (RFC 6265bis section
     /// 4.1.1). Cookies of other names stay as they are.
-    pub(in crate::http) fn write(&self, headers: &mut HeaderMap, ours: &HeaderValue) {
-        let of_our_name = |other: &HeaderValue| {
-            let other = other.as_bytes();
-            let name = other.split(|byte| *byte == b';').next().unwrap_or_default();
-            name.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii() == self.name.as_bytes()
-        };
+    pub(in crate::http) fn write(headers: &mut HeaderMap, ours: &HeaderValue) {
+        let of_our_name = |other: &HeaderValue| name_of(other) == name_of(ours);
         if headers.get_all(SET_COOKIE).iter().any(of_our_name) {
             let others: Vec<_> =
                 headers.get_all(SET_COOKIE).iter().filter(|other| !of_our_name(other)).cloned().collect();
@@ -46,8 +63,8 @@ impl SessionCookie {
         headers.append(SET_COOKIE, ours.clone());
     }
 
-    fn attributes<'a>(&'a self, value: &'a str) -> CookieBuilder<'a> {
-        let mut cookie = Cookie::build((&*self.name, value))
+    fn attributes<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
+        let mut cookie = Cookie::build((name, value))
             .http_only(self.http_only)
             .same_site(self.same_site)
             .secure(self.secure)
@@ -60,6 +77,11 @@ impl SessionCookie {
         }
         cookie
     }
+}
+
+fn name_of(cookie: &HeaderValue) -> &[u8] {
+    let pair = cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 fn to_header(cookie: &Cookie<'_>) -> HeaderValue {
