@@ -228,8 +228,6 @@ async fn under_fire(store: &str) {
     file.set(0);
     let judge = manager(store, &time, OnReplay::Report).await;
     let processes: Vec<_> = (0..PROCESSES).map(|_| Process::start(store, &time)).collect();
-    let mut connection = Connection::open(processes[0].address).await;
-
     let browser = Arc::new(Browser {
         jar: Mutex::default(),
         issued: Mutex::default(),
@@ -237,7 +235,7 @@ async fn under_fire(store: &str) {
         sent: AtomicUsize::new(0),
         written: AtomicUsize::new(0),
     });
-    browser.keep(&connection.get("/login", "").await.0);
+    browser.keep(&Connection::open(processes[0].address).await.get("/login", "").await.0);
     let requests = std::env::var(REQUESTS).map_or(20_000, |requests| requests.parse().unwrap());
     let client = |n: usize| use_it(browser.clone(), n, processes[n % PROCESSES].address, requests);
     let clients: Vec<_> = (0..CLIENTS).map(|n| tokio::spawn(client(n))).collect();
@@ -254,6 +252,7 @@ async fn under_fire(store: &str) {
     assert_eq!(session.get("writes").unwrap(), Some(browser.written.load(Ordering::Relaxed)), "no update is lost");
 
     // Somebody has stolen the token that the browser has now, and the browser goes on.
+    let mut connection = Connection::open(processes[0].address).await;
     for _ in 0..=(INTERVAL + GRACE).as_millis() {
         let token = browser.jar.lock().unwrap().clone();
         browser.keep(&connection.get("/read", &token).await.0);
