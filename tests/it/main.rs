@@ -36,6 +36,7 @@ mod faults;
 mod features;
 mod flash;
 mod info;
+mod log_scan;
 mod login;
 mod manager;
 mod named;
