@@ -17,6 +17,7 @@ mod cookies_read;
 mod cookies_write;
 mod detached;
 mod devices;
+mod dumps;
 mod example_configured;
 mod example_grpc;
 mod example_lines;
