@@ -33,8 +33,8 @@ fuzz_target!(|input: &[u8]| block_on(async {
 
     let forms = [manager(&shelf, MessagePackCodec), manager(&shelf, CompressedCodec::new(MessagePackCodec)), json];
     for (mark, manager) in forms.iter().enumerate() {
-        // Its absence would be no change to write down.
         let session = open(manager).await.expect("it was there just now");
+        // Something has to change, or nothing is written.
         session.insert("mark", mark).unwrap();
         let mut expected = session.all().unwrap();
         manager.commit(&session).await.unwrap();
