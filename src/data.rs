@@ -111,7 +111,7 @@ impl Data {
         let mut segments = path;
         let first = segments.first()?;
         let Some(index) = self.position(&escape(first)) else {
-            return segments.check().map(|()| None);
+            return segments.check_rest().map(|()| None);
         };
         within(&self.text[self.members[index].value()], segments)
     }
@@ -160,7 +160,7 @@ impl Data {
     pub(crate) fn remove(&mut self, path: Segments<'_>) -> Result<bool, SessionError> {
         let mut rest = path;
         let Some(index) = self.position(&escape(rest.first()?)) else {
-            return rest.check().map(|()| false);
+            return rest.check_rest().map(|()| false);
         };
         if rest.is_empty() {
             self.delete(index);
@@ -363,7 +363,7 @@ pub(crate) fn within<'a>(value: &'a str, path: Segments<'_>) -> Result<Option<&'
     while let Some(segment) = segments.next_checked()? {
         match member_of(value, segment)? {
             Some(inner) => value = inner,
-            None => return segments.check().map(|()| None),
+            None => return segments.check_rest().map(|()| None),
         }
     }
     Ok(Some(value))

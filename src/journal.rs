@@ -251,7 +251,17 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_value() {
-        assert!(!format!("{:?}", Change::Set(path("password"), "\"hunter2\"".into())).contains("hunter2"));
+    fn what_is_kept_is_not_touched_and_all_else_is() {
+        let keep = Change::Keep([Box::from("cart")].into());
+        for (place, touched) in [("cart", false), ("cart.tea", false), ("a", true), ("cart2", true)] {
+            assert_eq!((keep.touches(&path(place)), keep.overwrites(&path(place))), (touched, touched), "{place}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_path_and_no_value() {
+        let printed = format!("{:?}", Change::Set(path("account.password"), "\"hunter2\"".into()));
+        assert!(printed.starts_with("Set") && printed.contains("password"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 }

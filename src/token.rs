@@ -436,8 +436,25 @@ mod tests {
     #[test]
     fn nothing_of_the_secret_is_printed() {
         let token = Token::generate().unwrap();
-        let printed = format!("{token:?} {:?}", TokenDigester::default().digest(&token));
+        let printed = format!("{token:?}");
         assert!(!printed.contains(&token.expose()[22..]));
         assert!(printed.contains(&token.id().to_string()));
+        assert_eq!(format!("{:?}", TokenDigester::default().digest(&token)), "TokenDigest(..)");
+        assert_eq!(format!("{:?}", TokenDigester::default()), "TokenDigester");
+        #[cfg(feature = "pepper")]
+        assert_eq!(format!("{:?}", Pepper::new(b"0123456789abcdef0123456789abcdef").unwrap()), "Pepper(..)");
+    }
+
+    #[test]
+    fn a_nonce_has_a_text_of_its_own_that_reads_back() {
+        let nonces = [Nonce::generate().unwrap(), Nonce::generate().unwrap()];
+        assert_eq!(nonces.map(|nonce| Nonce::from_text(&nonce.to_text()).unwrap()), nonces);
+        assert_ne!(nonces[0], nonces[1]);
+    }
+
+    #[test]
+    fn random_numbers_do_not_repeat() {
+        let numbers: HashSet<_> = (0..1_000).map(|_| random_u64().unwrap()).collect();
+        assert_eq!(numbers.len(), 1_000);
     }
 }

@@ -91,8 +91,14 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// Whether the rest of the path is well formed, for callers that have no use for it.
+    /// Whether the path is well formed, for callers that have no use for it.
     pub(crate) fn check(mut self) -> Result<(), SessionError> {
+        self.first()?;
+        self.check_rest()
+    }
+
+    /// The same for what is still ahead of a path, which may be nothing.
+    pub(crate) fn check_rest(mut self) -> Result<(), SessionError> {
         while self.next_checked()?.is_some() {}
         Ok(())
     }

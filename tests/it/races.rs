@@ -320,6 +320,23 @@ async fn rel_15_refuse_remembers_what_was_read_before_a_save() {
 }
 
 #[tokio::test]
+async fn rel_15_refuse_does_not_take_what_the_request_itself_has_saved_for_anothers() {
+    let layer = layer(MemoryStore::new(), &TestClock::default()).policy(refuse()).unwrap();
+    let manager = layer.manager().clone();
+    let token = new_session(&routes().layer(layer)).await;
+    let session = open(&manager, &token).await;
+    assert_eq!(session.get::<u64>("n").unwrap(), None);
+    session.insert("n", 1).unwrap();
+    session.save().await.unwrap();
+    let other = open(&manager, &token).await;
+    other.insert("other", 1).unwrap();
+    manager.commit(&other).await.unwrap();
+    session.insert("n", 2).unwrap();
+    manager.commit(&session).await.unwrap();
+    assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(2));
+}
+
+#[tokio::test]
 async fn what_was_written_late_does_not_bring_a_session_back_after_logout() {
     let writes: [Change; 5] = [
         |session| session.insert("late", 1),

@@ -1,6 +1,7 @@
 //! Mistakes that were made once. Each test tells the story of one.
 
 mod bags;
+mod paths;
 mod users;
 
 use std::sync::Arc;

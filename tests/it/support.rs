@@ -4,6 +4,7 @@ pub mod bytes_store;
 pub mod example;
 pub mod gate;
 pub mod load;
+pub mod log;
 pub mod redis;
 pub mod routes;
 pub mod server;
@@ -34,7 +35,13 @@ impl Answer {
     pub async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Self { status: parts.status, headers: parts.headers, body: String::from_utf8(body.into()).unwrap() }
+        parts.headers.values().for_each(|value| log::given(value.as_bytes()));
+        let answer =
+            Self { status: parts.status, headers: parts.headers, body: String::from_utf8(body.into()).unwrap() };
+        if answer.status.is_server_error() {
+            log::logged(&answer.body);
+        }
+        answer
     }
 
     /// All `Set-Cookie` headers.
@@ -58,6 +65,7 @@ impl Answer {
 
 /// Sends one request, with these `Cookie` headers.
 pub async fn send(app: &Router, path: &str, cookies: &[&[u8]]) -> Answer {
+    log::listen();
     let mut request = Request::builder().uri(path);
     for cookie in cookies {
         request = request.header(header::COOKIE, *cookie);
@@ -124,6 +132,7 @@ pub async fn sweep(store: &impl SessionStore, now: Timestamp, limit: usize) -> u
 
 /// A manager whose time stands still until the test moves it.
 pub fn manager(store: impl SessionStore, clock: &TestClock) -> SessionManager {
+    log::listen();
     SessionManager::new(store).clock(clock.clone())
 }
 

@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::log;
+
 /// A running example. Killed when dropped.
 pub struct Example {
     process: Child,
@@ -29,10 +31,11 @@ pub fn start(name: &str, environment: &[(&str, &str)]) -> Example {
         .envs(environment.iter().copied())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
+        .stderr(log::stderr())
         .spawn()
         .unwrap();
     let mut stdout = BufReader::new(process.stdout.take().unwrap());
-    let mut lines = stdout.by_ref().lines().map(Result::unwrap);
+    let mut lines = stdout.by_ref().lines().map(Result::unwrap).inspect(|line| log::logged(line));
     let address = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).unwrap_or_else(|| {
         let _ = process.kill();
         panic!("{name} does not say where it listens")
@@ -72,6 +75,7 @@ impl Example {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
+        log::logged(&rest);
         (self.process.wait().unwrap(), rest)
     }
 
@@ -85,6 +89,9 @@ impl Drop for Example {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let mut rest = String::new();
+        let _ = self.stdout.read_to_string(&mut rest);
+        log::logged(&rest);
     }
 }
 
@@ -161,6 +168,7 @@ impl Curl {
 
     fn keep_cookies(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all(SET_COOKIE) {
+            log::given(cookie.as_bytes());
             let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             self.jar.retain(|(old, _)| old != name);
