@@ -43,6 +43,9 @@ pub(crate) use turns::Turns;
 pub(crate) use unit::Unit;
 pub(crate) use watch::Watch;
 
+/// Before all time: a record that expires then has expired for everybody, whatever their clocks say.
+const LONG_AGO: Timestamp = Timestamp::from_millis(0);
+
 /// Everything that sessions of one kind share.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
@@ -250,8 +253,7 @@ impl Engine {
 
     /// After a conflict or a failure: what is there now, and what it means.
     async fn look_again(&self, work: &mut Work) -> Result<Rebased, SessionError> {
-        // Whatever is there, it is to be deleted.
-        if work.is_delete() {
+        if work.is_delete_in_any_case() {
             return self.first_step(work);
         }
         let Some(token) = work.token().cloned() else {
@@ -262,6 +264,10 @@ impl Engine {
         // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
         if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
             return Ok(Rebased::Done(work.done()));
+        }
+        // What is over is to be cleaned away.
+        if found.is_none() && work.is_delete() {
+            return Ok(Rebased::Again(Step::Delete(token.id())));
         }
         if work.has_base() {
             return work.rebase(self.judge(&token, found, Bearer::Admitted, now)?, &self.terms, now);
@@ -288,6 +294,14 @@ impl Engine {
             }
             Step::Delete(id) => {
                 self.call("delete", store.delete(*id)).await?;
+                Taken::Done
+            }
+            Step::DeleteUnchanged { id, expected } => {
+                match self.call("touch", store.touch(*id, *expected, LONG_AGO, now)).await? {
+                    SaveOutcome::Conflict => return Ok(Taken::Conflict),
+                    SaveOutcome::Saved => self.call("delete", store.delete(*id)).await?,
+                    SaveOutcome::Gone => {}
+                }
                 Taken::Done
             }
             Step::Drop(reason) => Taken::Dropped(*reason),

@@ -120,6 +120,9 @@ impl Session {
     ///
     /// Final: no other request, however slow, brings it back. This request sees an empty session from now on.
     ///
+    /// With a user it ends whatever others have done to it since. While it was nobody's, and somebody has logged in or
+    /// [regenerated](Self::regenerate) it since, it stays theirs.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Committed`].

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Backoff, Engine, Reading, deadline};
+use super::{Backoff, Engine, LONG_AGO, Reading, deadline};
 use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError, StoreError};
 use crate::event::{DropReason, SessionEvent};
@@ -20,9 +20,6 @@ pub(crate) struct Found {
     pub(crate) contents: Decoded,
     version: Version,
 }
-
-/// Before all time: a record that expires then has expired for everybody, whatever their clocks say.
-const LONG_AGO: Timestamp = Timestamp::from_millis(0);
 
 impl Engine {
     /// The live sessions of a user that are of this kind, the one with the newest login first. What cannot be read is left out.

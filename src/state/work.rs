@@ -31,6 +31,11 @@ pub(crate) enum Step {
         expires_at: Timestamp,
     },
     Delete(SessionId),
+    /// Deletes the record unless it has changed.
+    DeleteUnchanged {
+        id: SessionId,
+        expected: Version,
+    },
     /// None: the changes have no session to go to.
     Drop(DropReason),
 }
@@ -180,9 +185,14 @@ impl Work {
         self.base.is_ok() && self.journal.is_empty() && self.lifecycle.is_empty()
     }
 
-    /// Whether the session is to be deleted, whatever its version.
     pub(crate) fn is_delete(&self) -> bool {
         self.base.is_ok() && self.lifecycle.destroy
+    }
+
+    /// Whether the session is to be deleted whatever has become of it. A logout counts, however many others there are. But
+    /// who ends a session that is nobody's must not end that of a user who has logged in since.
+    pub(crate) fn is_delete_in_any_case(&self) -> bool {
+        self.is_delete() && self.base.as_ref().is_ok_and(|base| base.contents.user.is_some())
     }
 
     /// The last call has failed, and may have taken effect all the same.
@@ -207,8 +217,7 @@ impl Work {
             Ok(base) => base.clone(),
         };
         if self.lifecycle.destroy {
-            self.outcome = Some(Stored::Deleted);
-            return Ok(Step::Delete(base.id()));
+            return Ok(self.delete(&base));
         }
         if let (true, Upkeep { expires_at: Some(expires_at), renewal: None }) = (self.is_upkeep(), self.upkeep) {
             return Ok(self.touch(&base, expires_at, terms));
@@ -264,6 +273,11 @@ impl Work {
         if self.is_upkeep() {
             return Ok(self.touch_again(newer, terms, now));
         }
+        if self.is_delete() {
+            let step = self.delete(&newer);
+            self.base = Ok(newer);
+            return Ok(Rebased::Again(step));
+        }
         // Whoever was faster may have seen to the secret as well.
         self.upkeep.renewal = self.upkeep.renewal.and_then(|_| newer.due_renewal(now, &terms.policy));
         self.reads.check(&self.journal, &newer.contents.data)?;
@@ -274,6 +288,14 @@ impl Work {
         self.unsure &= newer.version == known;
         self.base = Ok(newer);
         Ok(Rebased::Again(step))
+    }
+
+    fn delete(&mut self, base: &Present) -> Step {
+        self.outcome = Some(Stored::Deleted);
+        if self.is_delete_in_any_case() {
+            return Step::Delete(base.id());
+        }
+        Step::DeleteUnchanged { id: base.id(), expected: base.version }
     }
 
     fn touch(&mut self, base: &Present, expires_at: Timestamp, terms: &Terms) -> Step {

@@ -160,8 +160,8 @@ async fn rel_02_when_nothing_can_be_stored_the_handlers_answer_is_replaced_and_t
     let handler = get(async |session: Session| ([("x-done", "yes")], add(&session)));
     let house = House::with(Router::new().route("/done", handler), |layer| layer).await;
     house.faults.always(Operation::Save, Fault::Down);
-    house.faults.always(Operation::Delete, Fault::Down);
-    for (path, operation) in [("/done", "save"), ("/login", "save"), ("/logout", "delete")] {
+    house.faults.always(Operation::Touch, Fault::Down);
+    for (path, operation) in [("/done", "save"), ("/login", "save"), ("/logout", "touch")] {
         let answer = house.send(path).await;
         assert_unavailable(&answer);
         assert!(!answer.headers.contains_key("x-done"));
@@ -333,7 +333,7 @@ async fn rel_03_a_load_that_takes_too_long_is_given_up_after_the_operation_timeo
 
 #[tokio::test(start_paused = true)]
 async fn rel_03_a_write_that_takes_too_long_is_tried_once_more_and_then_given_up() {
-    for (path, operation) in [("/add", Operation::Save), ("/login", Operation::Save), ("/logout", Operation::Delete)] {
+    for (path, operation) in [("/add", Operation::Save), ("/login", Operation::Save), ("/logout", Operation::Touch)] {
         let house = House::new().await;
         house.faults.always(operation, Fault::Never);
         let (answer, took) = timed(house.send(path)).await;

@@ -1,5 +1,6 @@
 //! What the standards ask for, by their numbers. `SECURITY.md` has the table, and each row of it names its tests.
 
+mod in_flight;
 mod session_management;
 mod table;
 mod web_testing_guide;

@@ -78,7 +78,7 @@ async fn a_logout_that_could_not_be_stored_clears_nothing() {
     let store = FaultStore::new(MemoryStore::new());
     let mut ada = Browser::new(&site(store.clone(), ALL));
     ada.get("/add").await;
-    store.always(Operation::Delete, Fault::Down);
+    store.always(Operation::Touch, Fault::Down);
     let answer = ada.get("/logout").await;
     assert_eq!((answer.status, cleared(&answer)), (StatusCode::SERVICE_UNAVAILABLE, None));
     store.heal();

@@ -30,7 +30,7 @@ async fn visits_are_counted_until_logout_and_then_from_one() {
 
     let old = browser.token.clone().unwrap();
     assert!(browser.get("/logout").await.removes_cookie());
-    assert_eq!(store.reset(), Calls { load: 1, delete: 1, ..Calls::default() });
+    assert_eq!(store.reset(), Calls { load: 1, touch: 1, delete: 1, ..Calls::default() });
     assert_eq!(browser.token, None);
     let replay = send_token(&app, "/", &old).await;
     assert_eq!(replay.body, "1");

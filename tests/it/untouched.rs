@@ -96,8 +96,7 @@ async fn a_thousand_requests_that_ignore_their_session_cost_no_store_call_and_ar
 async fn what_is_done_with_a_session_costs_one_load_and_at_most_one_write() {
     let store = store();
     let login = get(async |session: Session| {
-        session.regenerate()?;
-        session.insert("user", "ada")?;
+        session.login("ada")?;
         session.remember(Duration::from_hours(100))
     });
     let opened = get(async |session: Option<Session>| session.is_some().to_string());

@@ -65,13 +65,13 @@ async fn sc_11_nothing_is_removed_from_a_request_that_showed_nothing() {
 async fn sc_11_nothing_is_removed_if_the_session_was_made_and_ended_by_one_request() {
     let site = Site::new();
     let answer = send(&site.app, "/add-save-destroy", &[]).await;
-    assert_eq!(site.store.reset(), Calls { create: 1, delete: 1, ..Calls::default() });
+    assert_eq!(site.store.reset(), Calls { create: 1, touch: 1, delete: 1, ..Calls::default() });
     assert_no_cookie(&answer);
 }
 
 #[tokio::test]
 async fn sc_11_a_store_failure_removes_nothing() {
-    use Operation::{Delete, Load, Save};
+    use Operation::{Load, Save, Touch};
     for fault in [Fault::Down, Fault::Broken] {
         for (path, operation) in [
             ("/look", Load),
@@ -79,8 +79,8 @@ async fn sc_11_a_store_failure_removes_nothing() {
             ("/destroy", Load),
             ("/add", Save),
             ("/regenerate", Save),
-            ("/destroy", Delete),
-            ("/destroy/status/500", Delete),
+            ("/destroy", Touch),
+            ("/destroy/status/500", Touch),
         ] {
             let site = Site::new();
             let mut browser = site.guest().await;

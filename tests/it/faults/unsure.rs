@@ -173,12 +173,14 @@ async fn rel_05_a_logout_after_a_write_of_unknown_end_leaves_nothing() {
 #[tokio::test]
 async fn rel_05_a_logout_of_unknown_end_is_done() {
     for fault in UNSURE {
-        let house = House::new().await;
-        (0..2).for_each(|_| house.faults.once(Operation::Delete, fault));
-        let answer = save_unsure_and_commit(&house, Some(&house.token), fault, Session::destroy, |_| ()).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        assert!(answer.removes_cookie());
-        assert!(house.faults.inner().is_empty(), "{fault:?}");
+        for operation in [Operation::Touch, Operation::Delete] {
+            let house = House::new().await;
+            (0..2).for_each(|_| house.faults.once(operation, fault));
+            let answer = save_unsure_and_commit(&house, Some(&house.token), fault, Session::destroy, |_| ()).await;
+            assert_eq!(answer.status, StatusCode::OK);
+            assert!(answer.removes_cookie());
+            assert!(house.faults.inner().is_empty(), "{operation:?} {fault:?}");
+        }
     }
 }
 
