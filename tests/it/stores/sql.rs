@@ -336,6 +336,7 @@ pub async fn survives_kill_9(store: impl SessionStore + Clone, mut server: Serve
 
 async fn login(manager: &SessionManager) -> Result<Token, ErrorKind> {
     let session = manager.create();
+    session.login("ada").unwrap();
     session.insert("count", 0_u64).unwrap();
     match manager.commit(&session).await.map_err(|error| error.kind())? {
         TokenChange::Issue(issued) => Ok(issued.token),
