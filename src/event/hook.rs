@@ -65,13 +65,16 @@ impl Hook {
 
     /// `false` if the event was dropped, because too many are waiting.
     pub(super) fn tell(&self, event: SessionEvent) -> bool {
+        // Of each request: to wait for another thread would cost it more than its session does.
+        let is_ordinary = matches!(event, SessionEvent::Resumed { .. });
         let receipt = Arc::<Receipt>::default();
         let letter = Letter { event, runtime: Handle::try_current().ok(), receipt: receipt.clone() };
         if self.letters.try_send(letter).is_err() {
             return false;
         }
         // What the hook itself causes cannot be heard before it returns.
-        let may_wait = !self.is_late.load(Ordering::Relaxed) && thread::current().id() != self.thread;
+        let is_own = thread::current().id() == self.thread;
+        let may_wait = !is_ordinary && !is_own && !self.is_late.load(Ordering::Relaxed);
         if may_wait && !receipt.wait() {
             self.is_late.store(true, Ordering::Relaxed);
         }

@@ -15,7 +15,7 @@ use axum::routing::get;
 use cloakroom::testing::{Fault, FaultStore, Operation, TestClock};
 use cloakroom::{MemoryStore, Session, SessionEvent, SessionId, SessionPolicy, WhenFull};
 
-use crate::support::{Browser, EventLog, layer, manager, send};
+use crate::support::{Browser, EventLog, N, layer, manager, send};
 
 /// An application of which every step is a request.
 fn routes() -> Router {
@@ -43,6 +43,7 @@ fn routes() -> Router {
 
 /// A browser, and what is told of its requests.
 struct Told {
+    app: Router,
     browser: Browser,
     events: EventLog,
     clock: TestClock,
@@ -51,15 +52,20 @@ struct Told {
 impl Told {
     fn new() -> Self {
         let (clock, events) = (TestClock::default(), EventLog::default());
-        let app = routes().layer(layer(MemoryStore::new(), &clock).on_event(events.hook()));
-        Self { browser: Browser::new(&app), events, clock }
+        let app = routes().layer(layer(MemoryStore::new(), &clock).on_event(events.hook_of_all()));
+        Self { app: app.clone(), browser: Browser::new(&app), events, clock }
     }
 
     /// The names of the events of one request.
     async fn of(&mut self, path: &str) -> Vec<&'static str> {
         let answer = self.browser.get(path).await;
         assert!(answer.status.is_success(), "{path}: {answer:?}");
-        self.names()
+        // Nobody waits until it was heard that a session was resumed. But events come in their order.
+        let five: Vec<_> = ["A", "B", "C", "D", "E"].map(|name| format!("{N}={}", name.repeat(64))).into();
+        send(&self.app, "/read", &[five.join("; ").as_bytes()]).await;
+        let mut names = self.names();
+        assert_eq!(names.pop(), Some("ambiguous_token"));
+        names
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -197,12 +203,7 @@ async fn what_the_store_did_and_could_not_say_is_told_once() {
     let names: Vec<_> = events.take().iter().map(SessionEvent::name).collect();
     assert_eq!(
         names,
-        [
-            ["store_failed", "created", "logged_in"],
-            ["resumed", "store_failed", "rotated"],
-            ["resumed", "store_failed", "logged_out"]
-        ]
-        .concat()
+        ["store_failed", "created", "logged_in", "store_failed", "rotated", "store_failed", "logged_out"]
     );
 }
 

@@ -110,7 +110,18 @@ impl Browser {
 pub struct EventLog(Arc<Mutex<Vec<SessionEvent>>>);
 
 impl EventLog {
+    /// Notes all events but that a session was resumed: nobody waits until that was heard, so it may come at any later time.
     pub fn hook(&self) -> impl Fn(&SessionEvent) + Send + Sync + 'static + use<> {
+        let note = self.hook_of_all();
+        move |event| {
+            if !matches!(event, SessionEvent::Resumed { .. }) {
+                note(event);
+            }
+        }
+    }
+
+    /// Notes all events.
+    pub fn hook_of_all(&self) -> impl Fn(&SessionEvent) + Send + Sync + 'static + use<> {
         let log = self.clone();
         move |event| log.0.lock().unwrap().push(event.clone())
     }

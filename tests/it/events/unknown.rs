@@ -64,7 +64,7 @@ async fn beside_a_good_token_nobody_minds_the_others() {
     events.take();
     let cookies = format!("{N}={}; {N}={}", "B".repeat(64), browser.token.unwrap());
     send(&app, "/read", &[cookies.as_bytes()]).await;
-    assert!(matches!(&events.take()[..], [SessionEvent::Resumed { .. }]));
+    assert!(events.take().is_empty());
 }
 
 #[tokio::test]
