@@ -183,6 +183,7 @@ impl Connection {
 
     async fn get(&mut self, path: &str, token: &str) -> (http::HeaderMap, String) {
         let request = Request::get(path).header(HOST, "shop").header(COOKIE, format!("{N}={token}"));
+        self.0.ready().await.unwrap();
         let response = self.0.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
