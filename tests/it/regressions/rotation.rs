@@ -1,0 +1,56 @@
+//! Mistakes around new secrets by the timer.
+
+use std::time::Duration;
+
+use cloakroom::testing::TestClock;
+use cloakroom::{MemoryStore, OnReplay, Session, SessionLayer, SessionManager, SessionPolicy, TokenChange};
+
+use super::{new_token, open};
+use crate::support::{N, manager, send};
+
+const INTERVAL: Duration = Duration::from_mins(15);
+const GRACE: Duration = Duration::from_mins(1);
+
+fn policy() -> SessionPolicy {
+    SessionPolicy::aal1().rotate_every(INTERVAL, GRACE)
+}
+
+async fn told(manager: &SessionManager, session: &Session) -> Option<String> {
+    match manager.commit(session).await.unwrap() {
+        TokenChange::Issue(issued) | TokenChange::Refresh(issued) => Some(issued.token.expose().to_string()),
+        TokenChange::Keep => None,
+        TokenChange::Remove => panic!("taken away"),
+    }
+}
+
+/// The secret after this one, which its client has shown.
+async fn next(manager: &SessionManager, token: &str) -> String {
+    let new = told(manager, &open(manager, token).await).await.expect("a new secret is due");
+    assert_ne!(new, token);
+    told(manager, &open(manager, &new).await).await;
+    new
+}
+
+/// One replaced secret among the cookies of a request made it anonymous, and took its cookie away: whoever could plant a
+/// cookie beside another one, from a host next door, logged people out with a secret of a session of their own. Where
+/// replays are only reported, as often as they liked.
+#[tokio::test]
+async fn a_planted_cookie_with_a_replaced_secret_of_another_session_logs_nobody_out() {
+    for reaction in [OnReplay::EndSession, OnReplay::Report] {
+        let clock = TestClock::default();
+        let manager = manager(MemoryStore::new(), &clock).policy(policy().on_replay(reaction)).unwrap();
+        let read = axum::routing::get(async |session: Session| session.keys().join(" "));
+        let app = axum::Router::new().route("/", read).layer(SessionLayer::with_manager(manager.clone()));
+        let planted = new_token(&manager).await;
+        clock.advance(INTERVAL);
+        let attackers = next(&manager, &planted).await;
+        clock.advance(GRACE);
+        let own = new_token(&manager).await;
+        for cookies in [format!("{N}={own}; {N}={planted}"), format!("{N}={planted}; {N}={own}")] {
+            let answer = send(&app, "/", &[cookies.as_bytes()]).await;
+            assert_eq!((&*answer.body, answer.set_cookies().len()), ("n", 0), "{reaction:?}");
+        }
+        let ended = open(&manager, &attackers).await.keys().is_empty();
+        assert_eq!(ended, reaction == OnReplay::EndSession, "the alarm is raised all the same");
+    }
+}
