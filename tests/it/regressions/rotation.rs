@@ -54,3 +54,55 @@ async fn a_planted_cookie_with_a_replaced_secret_of_another_session_logs_nobody_
         assert_eq!(ended, reaction == OnReplay::EndSession, "the alarm is raised all the same");
     }
 }
+
+/// A handler saved and worked on. What that save had to tell the client was told with the answer, whatever had become of the
+/// secret in the meantime: the browser, which had been given the next one by then, had the old one again, and was taken for
+/// a thief a minute later.
+#[tokio::test]
+async fn an_answer_does_not_bring_back_the_secret_that_was_good_when_the_handler_saved() {
+    let clock = TestClock::default();
+    let policy = policy().persistent(true).touch_after(Duration::from_mins(10));
+    let manager = manager(MemoryStore::new(), &clock).policy(policy).unwrap();
+    let old = new_token(&manager).await;
+    clock.advance(INTERVAL - GRACE);
+    let slow = open(&manager, &old).await;
+    slow.insert("n", 1).unwrap();
+    slow.save().await.unwrap();
+    clock.advance(GRACE);
+    let new = next(&manager, &old).await;
+    clock.advance(GRACE);
+    assert_eq!(told(&manager, &slow).await, None);
+    assert_eq!(open(&manager, &new).await.get("n").unwrap(), Some(1));
+}
+
+/// The same where the client holds the data, which makes each save tell it something.
+#[cfg(feature = "sealed")]
+#[tokio::test]
+async fn an_answer_with_data_does_not_bring_back_an_older_secret_either() {
+    use cloakroom::{CookieStore, SealingKey};
+
+    for (later, is_told) in [(Duration::ZERO, true), (GRACE, false)] {
+        let clock = TestClock::default();
+        let sessions = CookieStore::with_revocation(SealingKey::generate().unwrap(), MemoryStore::new());
+        let manager = SessionManager::in_cookie(sessions).clock(clock.clone()).policy(policy()).unwrap();
+        let text = async |session: &Session| match manager.commit(session).await.unwrap() {
+            TokenChange::Issue(issued) => Some((issued.token.expose().to_string(), issued.text().to_string())),
+            _ => None,
+        };
+        let begun = manager.create();
+        begun.insert("n", 0).unwrap();
+        let (_, old) = text(&begun).await.unwrap();
+        clock.advance(INTERVAL);
+        let slow = open(&manager, &old).await;
+        slow.insert("n", 1).unwrap();
+        slow.save().await.unwrap();
+        let (token, new) = text(&open(&manager, &old).await).await.unwrap();
+        manager.commit(&open(&manager, &new).await).await.unwrap();
+        clock.advance(later);
+        let told = text(&slow).await;
+        assert_eq!(told.as_ref().map(|(token, _)| token), Some(&token).filter(|_| is_told), "{later:?}");
+        if let Some((_, text)) = told {
+            assert_eq!(open(&manager, &text).await.get("n").unwrap(), Some(1), "with the data that it has saved");
+        }
+    }
+}
