@@ -167,7 +167,7 @@ impl State {
 
     /// A part of its own in a session, beyond the request that has opened it.
     pub(crate) fn detached(present: Present, now: Timestamp) -> Self {
-        Self { client: Client::OutOfReach, ..Self::new(Ok(present), now) }
+        Self { client: Client::OutOfReach, ..Self::new(Ok(Present { shown: None, ..present }), now) }
     }
 
     /// What such a part begins with.
@@ -517,7 +517,9 @@ impl State {
         if self.revision != revision {
             return false;
         }
-        self.origin = Ok(newer);
+        // Who is told nothing need not go on from what was shown once, and is forgotten some day.
+        let shown = newer.shown.filter(|_| self.client != Client::OutOfReach);
+        self.origin = Ok(Present { shown, ..newer });
         self.changed = changed.map(Arc::new);
         self.revision += 1;
         true

@@ -106,3 +106,23 @@ async fn an_answer_with_data_does_not_bring_back_an_older_secret_either() {
         }
     }
 }
+
+/// A connection that is open for long looked for its session by the secret that it had begun with, at each reload. That is
+/// known for four rotations, and then the session was over for it.
+#[tokio::test]
+async fn a_connection_that_reloads_its_session_outlives_any_number_of_new_secrets() {
+    let clock = TestClock::default();
+    let manager = manager(MemoryStore::new(), &clock).policy(policy()).unwrap();
+    let mut token = new_token(&manager).await;
+    let session = open(&manager, &token).await;
+    let detached = session.detach().await.unwrap();
+    manager.commit(&session).await.unwrap();
+    for n in 0..6 {
+        clock.advance(INTERVAL);
+        token = next(&manager, &token).await;
+        detached.reload().await.unwrap_or_else(|error| panic!("after {n}: {error}"));
+    }
+    detached.insert("n", 1).unwrap();
+    detached.save().await.unwrap();
+    assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1));
+}
