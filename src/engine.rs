@@ -110,9 +110,11 @@ impl Engine {
                 Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(1 + others.len()))),
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
+                // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
                 Recognition::Replayed => {
-                    self.end_replayed(id).await?;
-                    return Ok(Err(Absence::Unknown));
+                    if self.end_replayed(id).await? {
+                        valid = valid.filter(|(_, present)| present.id() != id);
+                    }
                 }
                 Recognition::Stranger => stranger = stranger.or(Some(id)),
                 // Told already.
@@ -125,15 +127,15 @@ impl Engine {
         Ok(valid.ok_or(absence))
     }
 
-    /// Whoever holds the new secret is as likely the thief as whoever holds the old one.
-    async fn end_replayed(&self, id: SessionId) -> Result<(), SessionError> {
+    /// Whoever holds the new secret is as likely the thief as whoever holds the old one. Whether that is the end of it.
+    async fn end_replayed(&self, id: SessionId) -> Result<bool, SessionError> {
         let ended = self.terms.policy.ends_at_replay();
         if ended {
             self.call("delete", self.store.delete(id)).await?;
             self.endings.announce(id);
         }
         self.events.emit(SessionEvent::Replayed { id, ended });
-        Ok(())
+        Ok(ended)
     }
 
     fn ambiguous(&self, tokens: usize) -> Absence {

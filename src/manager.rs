@@ -195,9 +195,9 @@ impl SessionManager {
     ///
     /// It has a thread of its own and hears one event after the other, in their order, with the runtime of the request entered,
     /// so that it can spawn tasks. A request goes on when its event was heard, unless that is
-    /// [`Resumed`](SessionEvent::Resumed): hand over what takes time. But a hook that is stuck
-    /// keeps nobody from logging out: a request waits for a second at most, and the next ones not at all until the hook is
-    /// back. Up to 1,024 events wait for it meanwhile; the hook misses what comes on top, `tracing` and the metrics do not. A panic
+    /// [`Resumed`](SessionEvent::Resumed): hand over what takes time. But a hook that is stuck keeps nobody from logging out: a
+    /// request waits for a second at most, and the next ones not at all until the hook has caught up. Up to 1,024 events wait
+    /// for it meanwhile; the hook misses what comes on top, `tracing` and the metrics do not. A panic
     /// in it is caught.
     ///
     /// # Panics

@@ -83,6 +83,8 @@ pub(crate) struct State {
     unfinished: Option<Box<Work>>,
     /// What the commits of this request have to tell the client.
     token_change: PendingChange,
+    /// Whether that was stored before the request's end, and is about a secret that others have as well.
+    told_early: bool,
     /// `None` as long as there is none, as with most sessions.
     flash: Option<Box<Flash>>,
     /// A write that failed when nobody was there to be told: so the commit has to.
@@ -145,6 +147,7 @@ impl State {
             },
             client: if matches!(origin, Ok(_) | Err(Absence::Unknown)) { Client::HasToken } else { Client::HasNone },
             origin,
+            told_early: false,
             ended: false,
             closed: None,
             changed: None,
@@ -164,7 +167,7 @@ impl State {
 
     /// A part of its own in a session, beyond the request that has opened it.
     pub(crate) fn detached(present: Present, now: Timestamp) -> Self {
-        Self { client: Client::OutOfReach, ..Self::new(Ok(present), now) }
+        Self { client: Client::OutOfReach, ..Self::new(Ok(Present { shown: None, ..present }), now) }
     }
 
     /// What such a part begins with.
@@ -204,12 +207,25 @@ impl State {
         present.shown.as_ref().map(|_| present.shown_token())
     }
 
+    /// The token to be looked up before the client is told: also one that the timer may have replaced since it was stored in
+    /// the middle of the request.
+    pub(crate) fn to_look_up(&self, terms: &Terms) -> Option<&Token> {
+        let is_early = self.told_early
+            && matches!(self.token_change, PendingChange::Refresh | PendingChange::Issue)
+            && terms.policy.timed_rotation().is_some();
+        self.to_confirm().or_else(|| self.present().filter(|_| is_early).map(|present| &present.token))
+    }
+
     /// This is what follows that token at this moment.
     pub(crate) fn confirm(&mut self, newer: Present, now: Timestamp) {
+        if newer.shown.is_none() {
+            return;
+        }
         if !newer.has_to_be_told(now) {
             self.token_change = PendingChange::Keep;
             return;
         }
+        self.token_change = PendingChange::Issue;
         self.follow(newer);
         if let Ok(present) = &mut self.origin {
             present.shown = None;
@@ -356,7 +372,7 @@ impl State {
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
-            || (mode != Mode::Save && self.to_confirm().is_some())
+            || (mode != Mode::Save && self.to_look_up(terms).is_some())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
             || self.due_upkeep(mode, terms, now).is_some()
@@ -443,6 +459,7 @@ impl State {
                     Tell::Nothing => self.token_change,
                     Tell::Withdraw => PendingChange::Keep,
                 };
+                self.told_early = self.closed.is_none() && !work.makes_secret();
                 self.reads.catch_up(work.journal(), &present.contents.data);
                 self.origin = Ok(present.clone());
                 if !self.journal.is_empty() {
@@ -456,6 +473,7 @@ impl State {
                 }
                 if refresh {
                     self.token_change = self.token_change.max(PendingChange::Refresh);
+                    self.told_early = self.closed.is_none();
                 }
             }
             Stored::Deleted => {
@@ -499,7 +517,9 @@ impl State {
         if self.revision != revision {
             return false;
         }
-        self.origin = Ok(newer);
+        // Who is told nothing need not go on from what was shown once, and is forgotten some day.
+        let shown = newer.shown.filter(|_| self.client != Client::OutOfReach);
+        self.origin = Ok(Present { shown, ..newer });
         self.changed = changed.map(Arc::new);
         self.revision += 1;
         true

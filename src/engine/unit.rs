@@ -118,9 +118,9 @@ impl Unit {
     /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
     /// the client goes on with the one that it has.
     async fn confirmed(&self, change: TokenChange) -> TokenChange {
-        let Some(shown) = self.state().to_confirm().cloned() else { return change };
+        let Some(token) = self.state().to_look_up(&self.engine.terms).cloned() else { return change };
         let now = self.engine.clock.now();
-        let found = self.engine.recognize(&shown, Reading::Fresh, Bearer::Admitted, now).await;
+        let found = self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now).await;
         if let Ok(Recognition::Valid(newer)) = found {
             self.state().confirm(newer, now);
         }

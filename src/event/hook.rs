@@ -21,7 +21,7 @@ const WAITING_MAX: usize = 1024;
 /// A hook, and how to reach it.
 pub(super) struct Hook {
     letters: SyncSender<Letter>,
-    /// An event took longer than [`PATIENCE`]: nobody waits until the hook has come back.
+    /// An event took longer than [`PATIENCE`]: nobody waits until the hook has caught up.
     is_late: Arc<AtomicBool>,
     thread: ThreadId,
 }
@@ -83,11 +83,17 @@ impl Hook {
 }
 
 fn read(inbox: &Receiver<Letter>, hook: &impl Fn(&SessionEvent), is_late: &AtomicBool) {
-    for letter in inbox {
+    // Who writes next is heard at once only if nothing else waits.
+    let next = || {
+        inbox.try_recv().ok().or_else(|| {
+            is_late.store(false, Ordering::Relaxed);
+            inbox.recv().ok()
+        })
+    };
+    while let Some(letter) = next() {
         let _entered = letter.runtime.as_ref().map(Handle::enter);
         // The hook's own state is the hook's business; ours is not touched while it runs.
         let _ = catch_unwind(AssertUnwindSafe(|| hook(&letter.event)));
-        is_late.store(false, Ordering::Relaxed);
         letter.receipt.sign();
     }
 }
@@ -122,6 +128,27 @@ mod tests {
         assert!(!hook.tell(SessionEvent::Abandoned));
         drop(go_on);
         while hook.is_late.load(Ordering::Relaxed) || !hook.tell(SessionEvent::Abandoned) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn who_is_slow_is_waited_for_again_when_nothing_is_left_to_be_heard() {
+        let (go_on, gate) = mpsc::channel();
+        let (heard, events) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let hook = Hook::new(move |_| {
+            let _ = gate.lock().unwrap().recv();
+            let _ = heard.send(());
+        });
+        assert!((0..3).all(|_| hook.tell(SessionEvent::Abandoned)));
+        for _ in 0..2 {
+            go_on.send(()).unwrap();
+            events.recv().unwrap();
+            assert!(hook.is_late.load(Ordering::Relaxed), "there are others before the next one");
+        }
+        go_on.send(()).unwrap();
+        while hook.is_late.load(Ordering::Relaxed) {
             thread::yield_now();
         }
     }

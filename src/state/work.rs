@@ -162,6 +162,11 @@ impl Work {
         self.base.as_ref().ok().filter(|_| ended).map(Present::id)
     }
 
+    /// Whether the secret from then on is one that only this request has.
+    pub(super) fn makes_secret(&self) -> bool {
+        self.base.is_err() || self.lifecycle.rotate == Some(Rotation::AtOnce)
+    }
+
     /// Who is to be logged in, and to which session. A session that is new gets its token here.
     pub(crate) fn login(&mut self) -> Result<Option<(SessionId, Arc<str>)>, SessionError> {
         let Some(user) = self.lifecycle.login.clone() else { return Ok(None) };

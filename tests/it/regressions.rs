@@ -2,6 +2,7 @@
 
 mod bags;
 mod paths;
+mod rotation;
 mod users;
 
 use std::sync::Arc;
