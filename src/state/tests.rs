@@ -263,3 +263,53 @@ fn a_latecomer_is_known_for_a_minute() {
         assert_eq!(matches!(recognition, Recognition::Stranger), !late);
     }
 }
+
+/// As a reload does it that is overtaken by the request's own changes.
+#[test]
+fn what_was_computed_before_another_change_is_thrown_away() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let newer = || resumed(&record, &token, &terms).present().unwrap().clone();
+
+    let mut state = resumed(&record, &token, &terms);
+    set(&mut state, "b", "1", &terms);
+    set(&mut state, "c", "1", &terms);
+    let (_, revision) = state.pending();
+    assert!(state.rebase(newer(), None, revision));
+    assert!(!state.rebase(newer(), None, revision), "by another one");
+    set(&mut state, "b", "2", &terms);
+    assert!(!state.rebase(newer(), None, revision), "by a change after another one");
+
+    let (_, revision) = state.pending();
+    set(&mut state, "b", "3", &terms);
+    assert!(!state.rebase(newer(), None, revision), "by a change");
+
+    let (_, revision) = state.pending();
+    state.destroy(false).unwrap();
+    assert!(!state.rebase(newer(), None, revision), "by the end of the session");
+}
+
+#[test]
+fn a_save_that_keeps_the_secret_leaves_the_key_of_the_forms_as_it_is() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let mask = |record: &Record| record.decode(&terms.codec, "").unwrap().csrf;
+    assert!(mask(&record).is_none());
+    let (saved, _) = saved(&record, &token, 2, &terms, |state| set(state, "b", "1", &terms));
+    assert!(mask(&saved).is_none(), "what follows from the secret alone is not stored");
+}
+
+#[test]
+fn an_issued_token_can_be_printed_without_its_secret() {
+    let terms = terms(SessionPolicy::default());
+    let mut state = State::new(Err(Absence::NothingShown), NOW);
+    set(&mut state, "a", "1", &terms);
+    let mut work = work(&mut state, &terms);
+    work.first_step(1, &terms, NOW).unwrap();
+    state.finish(work.done(), &work);
+    let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
+    let text = format!("{issued:?}");
+    assert!(text.starts_with("IssuedToken { token: ") && text.contains("lifetime: None"), "{text}");
+    let (id, secret) = (issued.token.id().to_string(), issued.token.expose().to_string());
+    assert!(!text.contains(secret.trim_start_matches(&id)), "{text}");
+}
