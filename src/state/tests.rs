@@ -263,3 +263,193 @@ fn a_latecomer_is_known_for_a_minute() {
         assert_eq!(matches!(recognition, Recognition::Stranger), !late);
     }
 }
+
+/// As a reload does it that is overtaken by the request's own changes.
+#[test]
+fn what_was_computed_before_another_change_is_thrown_away() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let newer = || resumed(&record, &token, &terms).present().unwrap().clone();
+
+    let mut state = resumed(&record, &token, &terms);
+    set(&mut state, "b", "1", &terms);
+    set(&mut state, "c", "1", &terms);
+    let (_, revision) = state.pending();
+    assert!(state.rebase(newer(), None, revision));
+    assert!(!state.rebase(newer(), None, revision), "by another one");
+    set(&mut state, "b", "2", &terms);
+    assert!(!state.rebase(newer(), None, revision), "by a change after another one");
+
+    let (_, revision) = state.pending();
+    set(&mut state, "b", "3", &terms);
+    assert!(!state.rebase(newer(), None, revision), "by a change");
+
+    let (_, revision) = state.pending();
+    state.destroy(false).unwrap();
+    assert!(!state.rebase(newer(), None, revision), "by the end of the session");
+}
+
+#[test]
+fn a_save_that_keeps_the_secret_leaves_the_key_of_the_forms_as_it_is() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let mask = |record: &Record| record.decode(&terms.codec, "").unwrap().csrf;
+    assert!(mask(&record).is_none());
+    let (saved, _) = saved(&record, &token, 2, &terms, |state| set(state, "b", "1", &terms));
+    assert!(mask(&saved).is_none(), "what follows from the secret alone is not stored");
+}
+
+#[test]
+fn an_issued_token_can_be_printed_without_its_secret() {
+    let terms = terms(SessionPolicy::default());
+    let mut state = State::new(Err(Absence::NothingShown), NOW);
+    set(&mut state, "a", "1", &terms);
+    let mut work = work(&mut state, &terms);
+    work.first_step(1, &terms, NOW).unwrap();
+    state.finish(work.done(), &work);
+    let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
+    let text = format!("{issued:?}");
+    assert!(text.starts_with("IssuedToken { token: ") && text.contains("lifetime: None"), "{text}");
+    let (id, secret) = (issued.token.id().to_string(), issued.token.expose().to_string());
+    assert!(!text.contains(secret.trim_start_matches(&id)), "{text}");
+}
+
+/// Whoever ends a session that is nobody's must not end that of a user who has logged in meanwhile.
+#[test]
+fn a_logout_asks_for_no_version_and_the_end_of_a_session_without_a_user_does() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let (with_user, new_token) =
+        saved(&record, &token, 2, &terms, |state| state.login("ada".into(), None, &terms.limits).unwrap());
+    let end = |record: &Record, token: &Token| {
+        let mut state = resumed(record, token, &terms);
+        state.destroy(false).unwrap();
+        work(&mut state, &terms).first_step(3, &terms, NOW).unwrap()
+    };
+    assert!(matches!(end(&record, &token), Step::DeleteUnchanged { expected: 1, .. }));
+    assert!(matches!(end(&with_user, &new_token), Step::Delete(_)));
+}
+
+#[test]
+fn a_failed_commit_gives_back_each_change_of_the_sessions_life() {
+    let first = || Lifecycle { reauthenticated: true, consent: true, ..Lifecycle::default() };
+    for both in [first().and_then(Lifecycle::default()), Lifecycle::default().and_then(first())] {
+        assert!(both.reauthenticated && both.consent && !both.destroy);
+    }
+    let end = || Lifecycle { destroy: true, ..Lifecycle::default() };
+    assert!(end().and_then(Lifecycle::default()).destroy && Lifecycle::default().and_then(end()).destroy);
+}
+
+#[test]
+fn a_commit_knows_whether_there_was_a_session() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    for (mut state, there) in
+        [(State::new(Err(Absence::NothingShown), NOW), false), (resumed(&record, &token, &terms), true)]
+    {
+        set(&mut state, "b", "1", &terms);
+        assert_eq!(work(&mut state, &terms).has_base(), there);
+    }
+}
+
+#[test]
+fn what_an_older_version_was_expected_for_is_in_doubt_no_more_once_there_is_a_newer_one() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let (theirs, _) = saved(&record, &token, 2, &terms, |state| set(state, "b", "2", &terms));
+    for (found, unsure) in [(&record, true), (&theirs, false)] {
+        let mut state = resumed(&record, &token, &terms);
+        count(&mut state, "n", &terms);
+        let mut work = work(&mut state, &terms);
+        work.first_step(3, &terms, NOW).unwrap();
+        work.be_unsure();
+        assert!(matches!(again(&mut work, Some(found.clone()), &terms), Ok(Rebased::Again(_))));
+        assert_eq!(work.is_unsure(), unsure);
+    }
+}
+
+#[test]
+fn a_record_of_another_session_is_never_an_own_one() {
+    let terms = terms(SessionPolicy::default());
+    let ((record, token), (other, _)) = (created(&terms), created(&terms));
+    let mut state = resumed(&record, &token, &terms);
+    set(&mut state, "b", "1", &terms);
+    let mut work = work(&mut state, &terms);
+    let write = other.decode(&terms.codec, "").unwrap().write;
+    work.first_step(write, &terms, NOW).unwrap();
+    assert!(!work.is_own(&other, &terms, NOW));
+}
+
+#[test]
+fn an_expiry_moves_only_forwards_unless_it_is_more_than_a_minute_ahead() {
+    let terms = terms(SessionPolicy::default().touch_after(Duration::ZERO));
+    let (record, token) = created(&terms);
+    let state = resumed(&record, &token, &terms);
+    let mut present = state.present().unwrap().clone();
+    let target = present.expires_at;
+    for (ahead, due) in [(0, None), (1, None), (60_000, None), (60_001, Some(target))] {
+        present.expires_at = target.saturating_add(Duration::from_millis(ahead));
+        assert_eq!(present.due_expiry(NOW, &terms.policy), due, "{ahead}");
+    }
+    present.expires_at = NOW;
+    assert_eq!(present.due_expiry(NOW, &terms.policy), Some(target));
+}
+
+/// A form that was made for the visitor is not good for the user.
+#[test]
+fn the_key_of_forms_that_was_drawn_before_a_login_dies_with_the_old_secret_and_not_with_one_in_grace() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    for (rotation, stays) in [(Rotation::AtOnce, false), (Rotation::WithGrace(Duration::from_secs(30)), true)] {
+        let mut state = State::new(Err(Absence::NothingShown), NOW);
+        state.csrf_key(&terms).unwrap();
+        state.rotate(rotation).unwrap();
+        assert_eq!(state.known_csrf_key().is_some(), stays, "{rotation:?}");
+        assert!(resumed(&record, &token, &terms).known_csrf_key().is_some());
+    }
+}
+
+#[test]
+fn of_two_flash_values_the_one_that_was_read_goes() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    let group = FlashGroup::Value;
+    let (flashed, token) = saved(&record, &token, 2, &terms, |state| {
+        for name in ["read", "unread"] {
+            state.change(Change::Set(group.place(name), flash_entry("1", 7, false)), &terms.limits).unwrap();
+        }
+    });
+    let (after, token) = saved(&flashed, &token, 3, &terms, |state| state.spend_flash(group, "read"));
+    let left = resumed(&after, &token, &terms).flash(group);
+    assert_eq!(left.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["unread"]);
+}
+
+/// What led to a secret that the timer has replaced was in grace by itself: nobody has to have stolen it.
+#[test]
+fn only_who_shows_the_very_secret_that_the_timer_has_replaced_is_taken_for_a_thief() {
+    let terms = terms(SessionPolicy::default().rotate_every(Duration::from_hours(1), Duration::from_secs(30)));
+    let hour = Duration::from_hours(1);
+    let (record, first) = created(&terms);
+    let (record, second) = saved(&record, &first, 2, &terms, |state| state.rotate(Rotation::WithGrace(hour)).unwrap());
+    let (record, third) = saved(&record, &second, 3, &terms, |state| state.rotate(Rotation::OnTimer).unwrap());
+    let (record, _) = saved(&record, &third, 4, &terms, |state| set(state, "b", "1", &terms));
+    let shown = |token: &Token| terms.recognize(token, Some(record.clone()), Bearer::Newcomer, later(120));
+    assert!(matches!(shown(&third), Recognition::Valid(_)));
+    assert!(matches!(shown(&second), Recognition::Replayed));
+    assert!(matches!(shown(&first), Recognition::Latecomer));
+}
+
+#[test]
+fn what_a_session_is_bound_to_is_not_printed() {
+    assert_eq!(format!("{:?}", Bond(Some("a certificate".into()))), "Bond(..)");
+}
+
+#[test]
+fn a_request_that_changes_nothing_ends_without_the_store() {
+    let terms = terms(SessionPolicy::default());
+    let (record, token) = created(&terms);
+    for mode in [Mode::Save, Mode::Final, Mode::FinalWithoutData] {
+        assert!(!resumed(&record, &token, &terms).needs_store(mode, &terms, NOW), "{mode:?}");
+        assert!(!State::new(Err(Absence::NothingShown), NOW).needs_store(mode, &terms, NOW), "{mode:?}");
+    }
+}

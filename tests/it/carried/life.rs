@@ -47,6 +47,25 @@ async fn the_absolute_lifetime_ends_a_session_in_use() {
     }
 }
 
+/// A header says nothing of lifetimes, so that a token alone would not be told again. But the time is in what is held.
+#[tokio::test]
+async fn use_is_noted_in_a_header_as_well() {
+    let clock = TestClock::default();
+    let layer = SessionLayer::with_manager(manager(CookieStore::without_revocation(key()), &clock)).policy(policy());
+    let layer = layer.unwrap().transport(cloakroom::SessionHeader::new("x-session").unwrap()).unwrap();
+    let app = app(&layer);
+    let ask = async |path: &str, held: &str| {
+        let request = http::Request::builder().uri(path).header("x-session", held);
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let answer = tower::ServiceExt::oneshot(app.clone(), request).await.unwrap();
+        answer.headers().get("x-session").map(|held| held.to_str().unwrap().to_owned())
+    };
+    let held = ask("/add", "").await.unwrap();
+    assert_eq!(ask("/n", &held).await, None, "it is not due");
+    clock.advance(MINUTE);
+    assert_ne!(ask("/n", &held).await.unwrap(), held);
+}
+
 #[tokio::test]
 async fn use_is_noted_in_the_cookie_only_if_there_is_no_store_and_only_when_it_is_due() {
     let clock = TestClock::default();

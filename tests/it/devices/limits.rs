@@ -82,6 +82,22 @@ async fn asvs_7_1_2_one_login_more_ends_the_oldest_session() {
     assert_eq!(count(&manager).await, 2);
 }
 
+/// As when the limit is new, or was lowered.
+#[tokio::test]
+async fn only_a_login_ends_the_sessions_that_are_too_many() {
+    let (store, clock) = (MemoryStore::new(), TestClock::default());
+    let unlimited = manager(store.clone(), &clock);
+    let token = new_session(&unlimited, |session| session.login("ada").unwrap()).await;
+    log_in(&unlimited).await.unwrap();
+    let limited = limited(store, &clock, 1, WhenFull::EndOldest);
+    let session = open(&limited, &token).await;
+    session.insert("n", 1).unwrap();
+    limited.commit(&session).await.unwrap();
+    assert_eq!(count(&limited).await, 2);
+    log_in(&limited).await.unwrap();
+    assert_eq!(count(&limited).await, 1);
+}
+
 #[tokio::test]
 async fn wstg_sess_11_of_a_hundred_logins_the_first_works_no_more() {
     let clock = TestClock::default();

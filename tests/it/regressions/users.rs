@@ -68,6 +68,20 @@ async fn a_latecomer_that_renews_its_secret_with_grace_does_not_take_the_cookie_
     assert_eq!(told(&manager, &late).await, None);
 }
 
+/// But another login is what may take its place.
+#[tokio::test]
+async fn a_latecomer_that_logs_in_gets_a_session_of_its_own() {
+    let manager = fresh();
+    let token = new_token(&manager).await;
+    let renewal = open(&manager, &token).await;
+    renewal.regenerate().unwrap();
+    told(&manager, &renewal).await.unwrap();
+    let late = open(&manager, &token).await;
+    late.login("ada").unwrap();
+    let new = told(&manager, &late).await.unwrap();
+    assert_eq!(open(&manager, &new).await.user().as_deref(), Some("ada"));
+}
+
 /// A request that had shown a secret in grace was slow, and the client logged in meanwhile with the new one. The slow answer
 /// told the new one again, as it had been when the request began: the login's cookie was overwritten by a dead one.
 #[tokio::test]
