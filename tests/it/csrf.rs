@@ -272,3 +272,11 @@ async fn forms_in_open_tabs_stay_good_when_the_timer_renews_the_secret() {
         assert!(is_good(&ada, &text).await && is_good(&ada, &at_renewal).await);
     }
 }
+
+#[tokio::test]
+async fn a_form_from_before_the_login_is_void_even_if_the_session_is_as_new_as_the_form() {
+    let mut ada = Browser::new(&site(MemoryStore::new()));
+    let answer = ada.get("/login").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert!(is_good(&ada, &answer.body).await);
+}

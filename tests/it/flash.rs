@@ -482,3 +482,23 @@ async fn what_is_shown_now_can_be_taken_away() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn who_reads_one_value_leaves_the_others() {
+    let manager = crate::support::manager(MemoryStore::new(), &TestClock::default());
+    let first = manager.create();
+    first.flash("success", "saved").unwrap();
+    first.flash("hint", "not sent yet").unwrap();
+    let token = match manager.commit(&first).await.unwrap() {
+        cloakroom::TokenChange::Issue(issued) => issued.token,
+        other => panic!("{other:?}"),
+    };
+    for (success, hint) in [(Some("saved"), None), (None, Some("not sent yet"))] {
+        let page = manager.open(token.expose().as_bytes()).await.unwrap();
+        assert_eq!(page.get::<String>("success").unwrap().as_deref(), success);
+        if hint.is_some() {
+            assert_eq!(page.get::<String>("hint").unwrap().as_deref(), hint);
+        }
+        manager.commit(&page).await.unwrap();
+    }
+}

@@ -40,6 +40,7 @@ fn app_of(manager: SessionManager) -> Router {
         .route("/fails", get(fails))
         .route("/login", get(async |session: Session| session.login("ada")))
         .route("/remember", get(remember))
+        .route("/renew", get(async |session: Session| session.regenerate_with_grace(Duration::from_hours(1))))
         .layer(SessionLayer::with_manager(manager))
 }
 
@@ -431,4 +432,23 @@ async fn the_timer_can_be_turned_on_and_off_while_sessions_live() {
     assert_eq!(send_token(&without, "/", &old).await.token(), Some(&*new), "a minute of grace");
     clock.advance(Duration::from_mins(1));
     assert!(send_token(&without, "/read", &old).await.removes_cookie());
+}
+
+#[tokio::test]
+async fn a_secret_that_was_given_a_longer_grace_than_the_one_after_it_is_late_and_no_alarm() {
+    let (clock, events) = (TestClock::default(), EventLog::default());
+    let manager = manager(MemoryStore::new(), &clock).policy(policy()).unwrap();
+    let app = app_of(manager.on_event(events.hook()));
+    let (mut browser, first) = visitor(&app).await;
+    browser.get("/renew").await;
+    clock.advance(INTERVAL);
+    browser.get("/read").await;
+    browser.get("/read").await;
+    clock.advance(GRACE);
+    events.take();
+    let late = send_token(&app, "/read", &first).await;
+    assert!(late.body.is_empty() && !late.removes_cookie());
+    let events = events.take();
+    assert!(!events.iter().any(|event| matches!(event, SessionEvent::Replayed { .. })), "{events:?}");
+    assert_eq!(browser.get("/").await.body, "2", "the session goes on");
 }
