@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use crate::clock::{MonotonicClock, Timestamp};
 use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, Stopwatch, chain};
-use crate::record::{DecodeError, Record};
+use crate::record::{DecodeError, Record, Version};
 use crate::state::{
     Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Stored, Terms, Work,
     newer_format,
@@ -111,8 +111,8 @@ impl Engine {
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
-                Recognition::Replayed => {
-                    if self.end_replayed(id).await? {
+                Recognition::Replayed(version) => {
+                    if engine.end_replayed(&shown.token, version, now).await? {
                         valid = valid.filter(|(_, present)| present.id() != id);
                     }
                 }
@@ -127,15 +127,36 @@ impl Engine {
         Ok(valid.ok_or(absence))
     }
 
-    /// Whoever holds the new secret is as likely the thief as whoever holds the old one. Whether that is the end of it.
-    async fn end_replayed(&self, id: SessionId) -> Result<bool, SessionError> {
-        let ended = self.terms.policy.ends_at_replay();
-        if ended {
-            self.call("delete", self.store.delete(id)).await?;
-            self.endings.announce(id);
+    /// Whoever holds the new secret is as likely the thief as whoever holds the old one. Whether the session is over for who
+    /// shows it. A login since it was loaded has made an end of all that, and stays.
+    async fn end_replayed(&self, token: &Token, version: Version, now: Timestamp) -> Result<bool, SessionError> {
+        let (id, ended) = (token.id(), self.terms.policy.ends_at_replay());
+        if ended && !self.end_while_replayed(token, version, now).await? {
+            return Ok(true);
         }
         self.events.emit(SessionEvent::Replayed { id, ended });
+        if ended {
+            self.endings.announce(id);
+            // It is over: what cannot be deleted now is swept.
+            let _ = self.call("delete", self.store.delete(id)).await;
+        }
         Ok(ended)
+    }
+
+    /// Makes the session expire, as long as the token is one of a replaced secret. Whether it was.
+    async fn end_while_replayed(&self, token: &Token, version: Version, now: Timestamp) -> Result<bool, SessionError> {
+        let (mut expected, mut backoff) = (version, Backoff::default());
+        loop {
+            let touch = self.store.touch(token.id(), expected, LONG_AGO, now);
+            if self.call("touch", touch).await? != SaveOutcome::Conflict {
+                return Ok(true);
+            }
+            backoff.wait().await;
+            match self.recognize(token, Reading::Fresh, Bearer::Newcomer, now).await? {
+                Recognition::Replayed(newer) => expected = newer,
+                _ => return Ok(false),
+            }
+        }
     }
 
     fn ambiguous(&self, tokens: usize) -> Absence {
@@ -158,7 +179,7 @@ impl Engine {
     /// so nobody is a stranger on its word alone. Every stranger is looked up twice then, whatever is wrong with the token.
     async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
         let recognition = self.recognize(token, Reading::Any, Bearer::Newcomer, now).await?;
-        let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed);
+        let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed(_));
         if is_bad && self.store.fresh_reads().is_some() {
             return self.recognize(token, Reading::Fresh, Bearer::Newcomer, now).await;
         }
@@ -201,7 +222,7 @@ impl Engine {
             Recognition::Unreadable(error) => {
                 self.events.emit(SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });
             }
-            Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed => {}
+            Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) => {}
         }
         Ok(recognition)
     }

@@ -156,7 +156,7 @@ impl Unit {
                 "another request has left a record that cannot be read; this one goes on with what it has",
             )
             .because(error)),
-            Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord => {
+            Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord => {
                 self.state().end();
                 Err(ended())
             }
@@ -168,7 +168,9 @@ impl Unit {
     pub(super) async fn is_over(self: Arc<Self>) -> bool {
         let Some(token) = self.state().stored_token().cloned() else { return true };
         match self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, self.engine.clock.now()).await {
-            Ok(Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord) => {
+            Ok(
+                Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord,
+            ) => {
                 self.state().end();
                 true
             }

@@ -91,7 +91,7 @@ pub(crate) enum Recognition {
     Latecomer,
     Stranger,
     /// The timer has replaced the secret, its grace is over, and a newcomer shows it: it was stolen, or the new one was.
-    Replayed,
+    Replayed(Version),
     /// The record is another session's.
     WrongRecord,
     Unreadable(DecodeError),
@@ -163,7 +163,7 @@ impl Terms {
                     (GraceReason::Demand, _) => return Recognition::Latecomer,
                     // What led here was in grace itself.
                     (_, Bearer::Newcomer) if in_grace.is_some() => return Recognition::Latecomer,
-                    (_, Bearer::Newcomer) => return Recognition::Replayed,
+                    (_, Bearer::Newcomer) => return Recognition::Replayed(record.version),
                     (_, Bearer::Admitted) => {}
                 }
             }

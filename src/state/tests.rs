@@ -435,7 +435,7 @@ fn only_who_shows_the_very_secret_that_the_timer_has_replaced_is_taken_for_a_thi
     let (record, _) = saved(&record, &third, 4, &terms, |state| set(state, "b", "1", &terms));
     let shown = |token: &Token| terms.recognize(token, Some(record.clone()), Bearer::Newcomer, later(120));
     assert!(matches!(shown(&third), Recognition::Valid(_)));
-    assert!(matches!(shown(&second), Recognition::Replayed));
+    assert!(matches!(shown(&second), Recognition::Replayed(_)));
     assert!(matches!(shown(&first), Recognition::Latecomer));
 }
 

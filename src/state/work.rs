@@ -257,7 +257,7 @@ impl Work {
         let newer = match found {
             Recognition::Valid(newer) => newer,
             Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
-            Recognition::Stranger | Recognition::Replayed | Recognition::WrongRecord => {
+            Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord => {
                 return Ok(Rebased::Done(Stored::Dropped(DropReason::Ended)));
             }
             Recognition::Unreadable(error) => {

@@ -308,7 +308,7 @@ async fn a_new_secret_that_cannot_be_stored_fails_no_request_that_only_reads() {
     let new = browser.get("/read").await.token().map(ToOwned::to_owned).unwrap();
     assert_ne!(new, old);
     assert_eq!(browser.get("/").await.body, "2");
-    store.always(Operation::Delete, Fault::Down);
+    store.always(Operation::Touch, Fault::Down);
     clock.advance(GRACE);
     assert_eq!(send_token(&app, "/read", &old).await.status, StatusCode::SERVICE_UNAVAILABLE, "the alarm is not lost");
     store.heal();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use cloakroom::testing::TestClock;
-use cloakroom::{MemoryStore, OnReplay, Session, SessionLayer, SessionManager, SessionPolicy, TokenChange};
+use cloakroom::testing::{Fault, FaultStore, Operation, TestClock};
+use cloakroom::{
+    MemoryStore, OnReplay, Session, SessionLayer, SessionManager, SessionPolicy, SessionStatus, TokenChange,
+};
 
 use super::{new_token, open};
 use crate::support::{N, manager, send};
@@ -125,4 +127,30 @@ async fn a_connection_that_reloads_its_session_outlives_any_number_of_new_secret
     detached.insert("n", 1).unwrap();
     detached.save().await.unwrap();
     assert_eq!(open(&manager, &token).await.get("n").unwrap(), Some(1));
+}
+
+/// The alarm ended the session whatever its version: a login that was stored just before lost its session to it.
+#[tokio::test]
+async fn an_alarm_does_not_end_what_a_login_has_begun_meanwhile() {
+    for changes in [false, true] {
+        let (store, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+        let manager = manager(store.clone(), &clock).policy(policy()).unwrap();
+        let old = new_token(&manager).await;
+        clock.advance(INTERVAL);
+        let new = next(&manager, &old).await;
+        clock.advance(GRACE);
+        let owner = open(&manager, &new).await;
+        if changes {
+            owner.insert("n", 2).unwrap();
+        } else {
+            owner.login("ada").unwrap();
+        }
+
+        store.once(Operation::Touch, Fault::Yield(50));
+        let (thief, told) = tokio::join!(open(&manager, &old), told(&manager, &owner));
+        assert_eq!(thief.status(), SessionStatus::New);
+        let owner = open(&manager, &told.unwrap_or(new)).await;
+        let status = if changes { SessionStatus::New } else { SessionStatus::Resumed };
+        assert_eq!(owner.status(), status, "a write is no login");
+    }
 }
