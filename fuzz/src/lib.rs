@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, FreshReads, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
 };
 use cloakroom::{SessionId, SessionManager, SessionStore, TokenChange};
 use tokio::runtime::{Builder, Runtime};
@@ -89,7 +89,11 @@ impl SessionStore for Shelf {
         Ok(())
     }
 
-    async fn delete_expired(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+    async fn expired(&self, _: Timestamp, _: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_expired(&self, _: &[SessionId], _: Timestamp) -> Result<usize, StoreError> {
         Ok(0)
     }
 
