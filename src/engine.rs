@@ -65,15 +65,8 @@ impl Engine {
     /// Finds the session that a request belongs to.
     pub(crate) async fn open(self: &Arc<Self>, shown: &Shown, bond: Option<Bond>) -> Result<Arc<Unit>, SessionError> {
         let now = self.clock.now();
-        let found = match self.find(shown, now).await? {
-            Ok((_, present))
-                if bond.as_ref().is_some_and(|bond| !bond.fits(&present, &self.terms)) && self.refuses(&present) =>
-            {
-                Err(Absence::Mismatch)
-            }
-            found => found,
-        };
-        Ok(match found {
+        Ok(match self.find(shown, now).await? {
+            Ok((_, present)) if self.refuses(&present, bond.as_ref()) => self.absent(Absence::Mismatch, bond),
             Ok((engine, present)) => {
                 self.events.emit(SessionEvent::Resumed { id: present.id() });
                 Unit::new(engine, State::new(Ok(present), now).bound_to(bond))
@@ -147,8 +140,7 @@ impl Engine {
     async fn end_while_replayed(&self, token: &Token, version: Version, now: Timestamp) -> Result<bool, SessionError> {
         let (mut expected, mut backoff) = (version, Backoff::default());
         loop {
-            let touch = self.store.touch(token.id(), expected, LONG_AGO, now);
-            if self.call("touch", touch).await? != SaveOutcome::Conflict {
+            if self.expire_unchanged(token.id(), expected).await? != SaveOutcome::Conflict {
                 return Ok(true);
             }
             backoff.wait().await;
@@ -164,8 +156,11 @@ impl Engine {
         Absence::Ambiguous
     }
 
-    /// Tells that a session is shown by somebody who is not what it is bound to, and whether that is the end of it.
-    fn refuses(&self, present: &Present) -> bool {
+    /// Whether a session has to stay closed to somebody who is not what it is bound to. That they are not is told.
+    fn refuses(&self, present: &Present, bond: Option<&Bond>) -> bool {
+        if bond.is_none_or(|bond| bond.fits(present, &self.terms)) {
+            return false;
+        }
         self.events.emit(SessionEvent::BindingMismatch { id: present.id() });
         self.terms.on_mismatch == OnMismatch::Anonymous
     }
@@ -320,7 +315,7 @@ impl Engine {
                 Taken::Done
             }
             Step::DeleteUnchanged { id, expected } => {
-                match self.call("touch", store.touch(*id, *expected, LONG_AGO, now)).await? {
+                match self.expire_unchanged(*id, *expected).await? {
                     SaveOutcome::Conflict => return Ok(Taken::Conflict),
                     SaveOutcome::Saved => self.call("delete", store.delete(*id)).await?,
                     SaveOutcome::Gone => {}
@@ -329,6 +324,11 @@ impl Engine {
             }
             Step::Drop(reason) => Taken::Dropped(*reason),
         })
+    }
+
+    /// Makes a record expire that has not changed: for everybody, whatever is on its way to it.
+    async fn expire_unchanged(&self, id: SessionId, expected: Version) -> Result<SaveOutcome, StoreError> {
+        self.call("touch", self.store.touch(id, expected, LONG_AGO, self.clock.now())).await
     }
 
     async fn load(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {

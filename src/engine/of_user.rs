@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Backoff, Engine, LONG_AGO, Reading, deadline};
+use super::{Backoff, Engine, Reading, deadline};
 use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError, StoreError};
 use crate::event::{DropReason, SessionEvent};
@@ -102,8 +102,7 @@ impl Engine {
 
     /// Ends a session, unless it has changed since it was found: it may have a new login, and be the newest by now.
     async fn end_unchanged(&self, session: &Found) -> Result<bool, StoreError> {
-        let touch = self.store.touch(session.id, session.version, LONG_AGO, self.clock.now());
-        match self.call("touch", touch).await? {
+        match self.expire_unchanged(session.id, session.version).await? {
             SaveOutcome::Conflict => Ok(false),
             SaveOutcome::Saved => self.end(session).await.map(|()| true),
             SaveOutcome::Gone => Ok(true),
