@@ -8,6 +8,7 @@ pub mod log;
 pub mod redis;
 pub mod routes;
 pub mod server;
+pub mod tables;
 
 use std::sync::{Arc, Mutex};
 

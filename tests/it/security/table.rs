@@ -1,7 +1,6 @@
 //! `SECURITY.md` has a row for each demand, and each row names tests that exist or says why it is the application's.
 
-use std::fs;
-use std::path::Path;
+use crate::support::tables::{Sources, last_column, page, proofs};
 
 /// All of ASVS 5.0 V7 and V3.3, the other rows that bind a session library, the testing guide, the cheat sheets, and NIST.
 const DEMANDS: &[&str] = &[
@@ -69,28 +68,16 @@ const DEMANDS: &[&str] = &[
     "§5.1 CSRF",
 ];
 
-fn rust_files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![fs::read_to_string(&path).unwrap()] })
-        .collect()
-}
-
 #[test]
 fn every_demand_has_a_row_and_every_row_a_test_or_a_reason() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
-    let mut sources = rust_files(&root.join("tests"));
-    sources.extend(rust_files(&root.join("src")));
-    let is_there = |name: &str| sources.iter().any(|source| source.contains(&format!("fn {name}(")));
+    let (page, sources) = (page("SECURITY.md"), Sources::all());
     for demand in DEMANDS {
         let row = page.lines().find(|line| line.starts_with(&format!("| {demand} |")));
         let row = row.unwrap_or_else(|| panic!("{demand} has no row"));
-        let proof = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap();
-        let names: Vec<_> = proof.split('`').skip(1).step_by(2).collect();
+        let (proof, names) = (last_column(row), proofs(row).collect::<Vec<_>>());
         assert!(!names.is_empty() || proof.contains("application") || proof.contains("none:"), "{demand}: {proof}");
         for name in names {
-            assert!(is_there(name), "{demand}: there is no test {name}");
+            sources.assert_have_test(name);
         }
     }
 }
