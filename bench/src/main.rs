@@ -1,0 +1,76 @@
+//! What cloakroom costs: `cargo run --release -- COMMAND`, and `all` for everything that the machine can.
+//!
+//! Each command prints its figures and writes them to `results/COMMAND.json`; `report` renders these as `RESULTS.md`.
+
+mod alloc;
+mod args;
+mod figure;
+
+#[cfg(feature = "full")]
+mod growth;
+#[cfg(feature = "full")]
+mod load;
+#[cfg(feature = "full")]
+mod memory;
+#[cfg(feature = "full")]
+mod over_http;
+#[cfg(feature = "full")]
+mod redis;
+#[cfg(feature = "full")]
+mod servers;
+#[cfg(feature = "full")]
+mod sizing;
+#[cfg(feature = "full")]
+mod sql;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use args::Args;
+use figure::Figure;
+
+type Outcome = Result<Vec<Figure>, Box<dyn Error>>;
+type Command = (&'static str, &'static str, fn(&Args) -> Outcome);
+
+const COMMANDS: &[Command] = &[
+    #[cfg(feature = "full")]
+    ("memory", "W6: the memory store with a million sessions", memory::run),
+    #[cfg(feature = "full")]
+    ("redis", "W7: Redis, over a bare GET", redis::run),
+    #[cfg(feature = "full")]
+    ("sql", "W8: Postgres, MariaDB and SQLite, over the bare statement", sql::run),
+    #[cfg(feature = "full")]
+    ("over_http", "W9: over HTTP, beside the bare handler", over_http::run),
+    #[cfg(feature = "full")]
+    ("growth", "W11: the cost of a request from 10 to 1,000,000 sessions", growth::run),
+    #[cfg(feature = "full")]
+    ("sizing", "what a session takes in each store", sizing::run),
+    #[cfg(feature = "full")]
+    ("load", "saturation for --minutes on --store memory, sqlite or redis", load::run),
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().unwrap_or_default();
+    let args = Args::new(words);
+    match COMMANDS.iter().find(|(command, ..)| *command == name) {
+        Some((_, _, run)) => finish(&name, run(&args)),
+        None => {
+            eprintln!("commands:");
+            for (command, does, _) in COMMANDS {
+                eprintln!("  {command:10} {does}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(command: &str, outcome: Outcome) -> ExitCode {
+    match outcome.and_then(|figures| figure::keep(command, &figures)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{command}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

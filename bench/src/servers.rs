@@ -1,0 +1,1 @@
+//! Servers on free ports, in temporary folders, stopped when dropped.
