@@ -3,13 +3,13 @@
 //! A key's value stays raw text until somebody reads that key, and is text again as soon as it is written: what a request
 //! does not touch costs it nothing. An index says where the top-level members stand; deeper levels are found by walking.
 
+mod members;
 mod path;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::ops::Range;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -20,32 +20,13 @@ pub(crate) use path::{OwnedPath, RESERVED, Segments};
 
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::Limits;
+use members::{Member, Members};
 
 /// A JSON object in its canonical form: compact on the top level, each key once and escaped in one way only.
 #[derive(Clone)]
 pub(crate) struct Data {
     text: String,
-    members: Vec<Member>,
-}
-
-/// Where a member stands in the text: `"key":value`.
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    /// The key's first character, behind its quote.
-    key: u32,
-    /// The value's first character; quote and colon stand between it and the key.
-    value: u32,
-    end: u32,
-}
-
-impl Member {
-    fn key(self) -> Range<usize> {
-        self.key as usize..self.value as usize - 2
-    }
-
-    fn value(self) -> Range<usize> {
-        self.value as usize..self.end as usize
-    }
+    members: Members,
 }
 
 impl fmt::Debug for Data {
@@ -57,7 +38,7 @@ impl fmt::Debug for Data {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { text: "{}".into(), members: Vec::new() }
+        Self { text: "{}".into(), members: Members::None }
     }
 }
 
@@ -68,7 +49,7 @@ impl Data {
             return Err(serde_json::Error::custom("more than 2 GiB of session data"));
         }
         let Object(members) = serde_json::from_str(text)?;
-        let mut data = Self { text: String::with_capacity(text.len()), members: Vec::with_capacity(members.len()) };
+        let mut data = Self { text: String::with_capacity(text.len()), members: Members::None };
         data.text.push_str("{}");
         for (key, value) in last_of_each(members)? {
             data.append(&key, value.get());
@@ -97,7 +78,9 @@ impl Data {
 
     /// The members of the top level: key, and raw JSON text.
     pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
-        self.members.iter().map(|member| (unescape(&self.text[member.key()]), &self.text[member.value()]))
+        let at = |(index, member): (usize, &Member)| (self.members.key(index), member.value());
+        let places = self.members.iter().enumerate().map(at);
+        places.map(|(key, value)| (unescape(&self.text[key]), &self.text[value]))
     }
 
     /// The raw JSON text of a member of the top level, whatever dots its name holds.
@@ -204,7 +187,7 @@ impl Data {
     }
 
     fn position(&self, escaped: &str) -> Option<usize> {
-        self.members.iter().position(|member| &self.text[member.key()] == escaped)
+        (0..self.members.len()).find(|index| &self.text[self.members.key(*index)] == escaped)
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {
@@ -217,14 +200,13 @@ impl Data {
             self.text.push(',');
         }
         self.text.push('"');
-        let key = offset(self.text.len());
         self.text.push_str(escaped);
         self.text.push_str("\":");
         let start = offset(self.text.len());
         self.text.push_str(value);
         let end = offset(self.text.len());
         self.text.push('}');
-        self.members.push(Member { key, value: start, end });
+        self.members.push(Member { value: start, end });
     }
 
     fn replace(&mut self, index: usize, value: &str) {
@@ -233,15 +215,14 @@ impl Data {
         self.members[index].end = offset(old.start + value.len());
         let shift = |place: &mut u32| *place = offset(*place as usize + value.len() - old.len());
         for member in &mut self.members[index + 1..] {
-            shift(&mut member.key);
             shift(&mut member.value);
             shift(&mut member.end);
         }
     }
 
     fn delete(&mut self, index: usize) {
-        let member = self.members.remove(index);
-        let (mut start, mut end) = (member.key as usize - 1, member.end as usize);
+        let mut start = self.members.key(index).start - 1;
+        let mut end = self.members.remove(index).end as usize;
         // One comma goes too: the one behind, or, for the last member, the one in front.
         if index < self.members.len() {
             end += 1;
@@ -251,7 +232,6 @@ impl Data {
         self.text.replace_range(start..end, "");
         let gone = offset(end - start);
         for member in &mut self.members[index..] {
-            member.key -= gone;
             member.value -= gone;
             member.end -= gone;
         }

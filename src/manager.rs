@@ -16,7 +16,7 @@ use crate::engine::{Carried, Endings, Engine, InFlight, KeyTypes, Shown, ShownTo
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
-use crate::record::Name;
+use crate::record::{Name, Origin};
 use crate::session::Session;
 use crate::state::{Absence, Bond, ClientHolds, Mode, OnMismatch, Terms, TokenChange};
 use crate::store::SessionStore;
@@ -79,13 +79,15 @@ impl SessionManager {
                 store,
                 carried,
                 terms: Terms {
-                    namespace: "".into(),
-                    name: Name::default(),
+                    origin: Arc::new(Origin {
+                        namespace: "".into(),
+                        name: Name::default(),
+                        codec: Arc::new(JsonCodec),
+                    }),
                     policy: SessionPolicy::default(),
                     limits: Limits::default(),
                     digester: TokenDigester::default(),
                     on_mismatch: OnMismatch::default(),
-                    codec: Arc::new(JsonCodec),
                     client_holds,
                 },
                 clock: Arc::new(MonotonicClock::new(Arc::new(SystemClock))),
@@ -138,7 +140,7 @@ impl SessionManager {
     /// The name of the application, if several share a store. A token of one opens nothing in another.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> Self {
-        self.options().terms.namespace = namespace.into();
+        self.origin().namespace = namespace.into();
         self
     }
 
@@ -154,9 +156,8 @@ impl SessionManager {
     /// characters.
     pub fn name(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
         let name = Name::new(name.as_ref())?;
-        let options = self.options();
-        options.events.rename(name.as_str());
-        options.terms.name = name;
+        self.options().events.rename(name.as_str());
+        self.origin().name = name;
         Ok(self)
     }
 
@@ -180,7 +181,7 @@ impl SessionManager {
     /// How records are encoded, for stores that keep bytes. JSON if not given.
     #[must_use]
     pub fn codec(mut self, codec: impl Codec) -> Self {
-        self.options().terms.codec = Arc::new(codec);
+        self.origin().codec = Arc::new(codec);
         self
     }
 
@@ -314,7 +315,7 @@ impl SessionManager {
     }
 
     pub(crate) fn session_name(&self) -> &str {
-        self.engine.terms.name.as_str()
+        self.engine.terms.origin.name.as_str()
     }
 
     /// What time it is for sessions, for test clients to agree.
@@ -334,6 +335,10 @@ impl SessionManager {
 
     fn options(&mut self) -> &mut Engine {
         Arc::make_mut(&mut self.engine)
+    }
+
+    fn origin(&mut self) -> &mut Origin {
+        Arc::make_mut(&mut self.options().terms.origin)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a store keeps of a session ([`Record`]), and its opaque part ([`Payload`]).
 
 mod document;
+mod extras;
 mod name;
 
 use std::fmt;
@@ -15,9 +16,10 @@ use crate::codec::{Binding, Codec};
 use crate::data::Data;
 use crate::error::StoreError;
 use crate::policy::{COOKIE_LIFETIME_MAX, SessionPolicy};
-use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
+use crate::token::{Nonce, SessionId, TokenDigest};
 
 pub(crate) use document::DecodeError;
+pub(crate) use extras::{ExtraFields, Extras};
 pub(crate) use name::{Name, is_token_byte};
 
 /// Counts the saves of a record, from 1: the expected value of a compare-and-swap.
@@ -51,14 +53,13 @@ impl Record {
     }
 
     /// What the payload says, decoded if it is not yet.
-    pub(crate) fn decode(&self, codec: &Arc<dyn Codec>, namespace: &str) -> Result<Decoded, DecodeError> {
+    pub(crate) fn decode(&self, origin: &Arc<Origin>) -> Result<Decoded, DecodeError> {
         match &self.payload.0 {
             Form::Decoded(decoded) => Ok(decoded.clone()),
             Form::Stored(bytes) => {
-                let binding = Binding { namespace, id: self.id, user: self.user.as_deref() };
-                let document = codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
-                let contents = Contents { user: self.user.clone(), ..document::read(&document)? };
-                Ok(Decoded::new(contents, codec.clone()))
+                let binding = Binding { namespace: &origin.namespace, id: self.id, user: self.user.as_deref() };
+                let document = origin.codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
+                Ok(Decoded::from(document::read(&document, self.user.clone(), origin)?))
             }
         }
     }
@@ -74,17 +75,18 @@ pub struct Payload(Form);
 
 #[derive(Clone)]
 enum Form {
-    Stored(Bytes),
+    /// Shared in a word, so that a store which keeps payloads as they are needs little room for each.
+    Stored(Arc<Bytes>),
     Decoded(Decoded),
 }
 
-/// Contents, shared between everybody who reads them, with the codec that will encode them if a store asks for bytes.
+/// Contents, shared between everybody who reads them.
 #[derive(Clone)]
-pub(crate) struct Decoded(Arc<(Contents, Arc<dyn Codec>)>);
+pub(crate) struct Decoded(Arc<Contents>);
 
-impl Decoded {
-    pub(crate) fn new(contents: Contents, codec: Arc<dyn Codec>) -> Self {
-        Self(Arc::new((contents, codec)))
+impl From<Contents> for Decoded {
+    fn from(contents: Contents) -> Self {
+        Self(Arc::new(contents))
     }
 }
 
@@ -96,7 +98,7 @@ impl From<Decoded> for Payload {
 
 impl fmt::Debug for Decoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.0.fmt(f)
+        self.0.fmt(f)
     }
 }
 
@@ -104,14 +106,14 @@ impl Deref for Decoded {
     type Target = Contents;
 
     fn deref(&self) -> &Contents {
-        &self.0.0
+        &self.0
     }
 }
 
 impl Payload {
     /// What a store has kept, unread.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
-        Self(Form::Stored(bytes.into()))
+        Self(Form::Stored(Arc::new(bytes.into())))
     }
 
     /// What a store has to keep. Encodes at every call, unless the payload came from bytes.
@@ -121,10 +123,10 @@ impl Payload {
     /// [`StoreErrorKind::Other`](crate::store::StoreErrorKind::Other) if the codec fails.
     pub fn to_bytes(&self) -> Result<Bytes, StoreError> {
         match &self.0 {
-            Form::Stored(bytes) => Ok(bytes.clone()),
+            Form::Stored(bytes) => Ok((**bytes).clone()),
             Form::Decoded(decoded) => {
                 let document = document::write(decoded);
-                decoded.0.1.encode(document, decoded.binding()).map(Bytes::from).map_err(StoreError::other)
+                decoded.origin.codec.encode(document, decoded.binding()).map(Bytes::from).map_err(StoreError::other)
             }
         }
     }
@@ -150,39 +152,35 @@ impl fmt::Debug for Payload {
 /// What a payload says.
 #[derive(Clone)]
 pub(crate) struct Contents {
+    pub(crate) origin: Arc<Origin>,
     /// Whose record it is, again: a record that answers for another one is not served.
-    pub(crate) namespace: Arc<str>,
-    pub(crate) name: Name,
     pub(crate) id: SessionId,
-    /// The record's column: no part of the document, but a codec that authenticates holds them together.
-    pub(crate) user: Option<Arc<str>>,
     pub(crate) created_at: Timestamp,
     /// Beyond this the session does not live, whatever is done with it.
     pub(crate) deadline: Timestamp,
-    /// Beyond this its deadline is not moved but by a login.
-    pub(crate) end_by: Option<Timestamp>,
-    /// The session's own idle timeout, if it is not the policy's.
-    pub(crate) idle: Option<Duration>,
-    /// What the session is bound to beside its secret: a digest of it. `None` if it is bound to nothing.
-    pub(crate) bond: Option<TokenDigest>,
-    /// What makes the key of the session's forms, if it does not follow from the token.
-    pub(crate) csrf: Option<CsrfMask>,
     /// Whether the browser keeps the cookie when it is closed.
     pub(crate) persistent: bool,
-    /// When the user has shown last who they are. `None` while nobody is logged in.
-    pub(crate) logged_in_at: Option<Timestamp>,
-    /// What the application calls the client in a list of devices.
-    pub(crate) label: Option<Arc<str>>,
     pub(crate) digest: TokenDigest,
-    /// Since when the secret is good, or was first shown if it came by the timer. `None`: since the session was created.
-    pub(crate) secret_since: Option<Timestamp>,
-    /// The secrets that were good before, and until when their holders count as latecomers. The newest comes first.
-    pub(crate) superseded: Vec<Superseded>,
     /// Names the last write, so that a write whose answer got lost is recognized.
     pub(crate) write: u64,
-    /// What a later version of this crate has written and this one does not know: kept as it is.
-    pub(crate) unknown: Option<Arc<Data>>,
+    pub(crate) extras: Extras,
     pub(crate) data: Data,
+}
+
+/// Which sessions a record is one of, and how they are encoded: shared by all of one application.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) name: Name,
+    /// Encodes the record if a store asks for bytes.
+    pub(crate) codec: Arc<dyn Codec>,
+}
+
+impl Origin {
+    /// Whether they are sessions of one application and one kind.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.namespace == other.namespace && self.name == other.name
+    }
 }
 
 /// A secret that was replaced.
@@ -216,15 +214,15 @@ impl fmt::Debug for Contents {
     /// Leaves out the data and the label: they are the application's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contents")
-            .field("namespace", &self.namespace)
-            .field("name", &self.name)
+            .field("namespace", &self.origin.namespace)
+            .field("name", &self.origin.name)
             .field("id", &self.id)
             .field("created_at", &self.created_at)
             .field("deadline", &self.deadline)
-            .field("idle", &self.idle)
+            .field("idle", &self.extras.idle)
             .field("persistent", &self.persistent)
-            .field("logged_in_at", &self.logged_in_at)
-            .field("secret_since", &self.secret_since)
+            .field("logged_in_at", &self.extras.logged_in_at)
+            .field("secret_since", &self.extras.secret_since)
             .finish_non_exhaustive()
     }
 }
@@ -235,42 +233,45 @@ const SUPERSEDED_MAX: usize = 4;
 impl Contents {
     /// Remembers a secret that is replaced now, and forgets those whose time is over.
     pub(crate) fn supersede(&mut self, old: Superseded, now: Timestamp) {
-        self.superseded.retain(|old| now < old.until);
-        self.superseded.truncate(SUPERSEDED_MAX - 1);
-        self.superseded.insert(0, old);
+        let superseded = &mut self.extras.superseded;
+        superseded.retain(|old| now < old.until);
+        superseded.truncate(SUPERSEDED_MAX - 1);
+        superseded.insert(0, old);
     }
 
     /// Whether the timer has made a secret that nobody has shown yet.
     pub(crate) fn is_secret_unconfirmed(&self) -> bool {
-        let mut graces = self.superseded.iter().filter_map(|old| old.grace);
+        let mut graces = self.extras.superseded.iter().filter_map(|old| old.grace);
         graces.any(|grace| grace.reason == GraceReason::TimerUnconfirmed)
     }
 
     /// The secret has been shown: from now on the graces of those before it run.
     pub(crate) fn confirm_secret(&mut self, now: Timestamp, grace: Duration) {
-        for old in self.superseded.iter_mut().filter_map(|old| old.grace.as_mut()) {
+        for old in self.extras.superseded.iter_mut().filter_map(|old| old.grace.as_mut()) {
             if old.reason == GraceReason::TimerUnconfirmed {
                 *old = Grace { until: now.saturating_add(grace), reason: GraceReason::Timer, ..*old };
             }
         }
-        self.secret_since = Some(now);
+        self.extras.secret_since = Some(now);
     }
 
     /// Ends all graces, as at a login: who holds a secret from before comes late, and is nobody after that.
     pub(crate) fn end_graces(&mut self, latecomers_until: Timestamp) {
-        for old in &mut self.superseded {
-            old.grace = None;
-            old.until = old.until.min(latecomers_until);
+        if !self.extras.superseded.is_empty() {
+            for old in &mut self.extras.superseded {
+                old.grace = None;
+                old.until = old.until.min(latecomers_until);
+            }
         }
     }
 
     pub(crate) fn binding(&self) -> Binding<'_> {
-        Binding { namespace: &self.namespace, id: self.id, user: self.user.as_deref() }
+        Binding { namespace: &self.origin.namespace, id: self.id, user: self.extras.user.as_deref() }
     }
 
     /// How long the session lives without being used.
     pub(crate) fn idle_timeout(&self, policy: &SessionPolicy) -> Duration {
-        self.idle.unwrap_or_else(|| policy.idle_timeout())
+        self.extras.idle.unwrap_or_else(|| policy.idle_timeout())
     }
 
     /// When the session dies if it is used at `now` and never again.

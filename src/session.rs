@@ -187,7 +187,7 @@ impl Session {
     /// What the session is called: `"id"`, unless there are sessions of several kinds
     /// ([`SessionManager::name`](crate::SessionManager::name)).
     pub fn name(&self) -> &str {
-        self.0.engine.terms.name.as_str()
+        self.0.engine.terms.origin.name.as_str()
     }
 
     /// The public id, once the session is stored. It never changes, and it proves nothing: show it in lists of devices, write

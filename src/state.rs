@@ -364,7 +364,7 @@ impl State {
 
     /// Whether the commit logs in somebody else than who is logged in now.
     fn changes_user(&self) -> bool {
-        let before = self.present().and_then(|present| present.contents.user.as_ref());
+        let before = self.present().and_then(|present| present.contents.extras.user.as_ref());
         before.is_some_and(|before| self.lifecycle.login.as_ref().is_some_and(|user| user != before))
     }
 

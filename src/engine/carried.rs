@@ -146,7 +146,7 @@ impl Carried {
             None => b"cloakroom: the session that a client holds",
         };
         let digest = terms.digester.digest(token);
-        let binding = Binding { namespace: &terms.namespace, id: token.id(), user: None };
+        let binding = Binding { namespace: &terms.origin.namespace, id: token.id(), user: None };
         ([purpose, digest.as_bytes()].concat(), binding)
     }
 }

@@ -37,7 +37,7 @@ impl Engine {
             found.extend(self.identify(user, record, now)?);
         }
         // Every process has the same order.
-        found.sort_unstable_by_key(|session: &Found| Reverse((session.contents.logged_in_at, session.id)));
+        found.sort_unstable_by_key(|session: &Found| Reverse((session.contents.extras.logged_in_at, session.id)));
         Ok(found)
     }
 
@@ -74,7 +74,7 @@ impl Engine {
         else {
             return stored;
         };
-        let Some(user) = present.contents.user.as_deref().filter(|_| work.is_login()) else { return stored };
+        let Some(user) = present.contents.extras.user.as_deref().filter(|_| work.is_login()) else { return stored };
         let limit = self.terms.limits.max_commit_time();
         match deadline::within(limit, self.keep_newest(most, user, present.id())).await {
             Some(Ok(false)) => Stored::Dropped(DropReason::Ended),
@@ -113,7 +113,7 @@ impl Engine {
         let id = session.id;
         self.call("delete", self.store.delete(id)).await?;
         self.endings.announce(id);
-        self.events.emit(SessionEvent::Revoked { id, user: session.contents.user.clone() });
+        self.events.emit(SessionEvent::Revoked { id, user: session.contents.extras.user.clone() });
         Ok(())
     }
 

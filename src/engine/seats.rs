@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::WhenFull;
-use crate::record::{Contents, DecodeError, Decoded, Payload, Record, Version};
+use crate::record::{Contents, DecodeError, Decoded, Extras, Payload, Record, Version};
 use crate::state::{Identity, Work, newer_format};
 use crate::store::{CreateOutcome, SaveOutcome};
 use crate::token::{SessionId, Token};
@@ -116,27 +116,17 @@ impl Engine {
             data.set_member(&id.to_string(), &until.as_millis().to_string());
         }
         let contents = Contents {
-            namespace: self.terms.namespace.clone(),
-            name: self.terms.name.clone(),
+            origin: self.terms.origin.clone(),
             id,
-            user: None,
             created_at: now,
             deadline: expires_at,
-            end_by: None,
-            idle: None,
-            bond: None,
-            csrf: None,
             persistent: false,
-            logged_in_at: None,
-            label: None,
             digest: self.terms.digester.digest(&Token::generate()?),
-            secret_since: None,
-            superseded: Vec::new(),
-            unknown: None,
             write: unique_name()?,
+            extras: Extras::default(),
             data,
         };
-        let payload = Payload::from(Decoded::new(contents, self.terms.codec.clone()));
+        let payload = Payload::from(Decoded::from(contents));
         let record = Record { id, version: seats.version + 1, user: None, expires_at, payload };
         if seats.version > 0 {
             let outcome = self.call("save", self.store_of_all().save(&record, seats.version, now)).await?;
@@ -153,7 +143,7 @@ impl Engine {
     /// The same in every process, and no session's: those are random.
     fn id_of_seats(&self, user: &str) -> SessionId {
         let mut hash = Sha256::new();
-        for part in ["seats", &self.terms.namespace, self.terms.name.as_str(), user] {
+        for part in ["seats", &self.terms.origin.namespace, self.terms.origin.name.as_str(), user] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

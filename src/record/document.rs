@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Contents, Grace, GraceReason, Name, Superseded};
+use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
 use crate::data::Data;
@@ -94,51 +94,51 @@ impl std::error::Error for DecodeError {}
 
 pub(super) fn write(contents: &Contents) -> Vec<u8> {
     let data = contents.data.as_str();
-    let mut text = String::with_capacity(data.len() + OVERHEAD + contents.namespace.len());
+    let mut text = String::with_capacity(data.len() + OVERHEAD + contents.origin.namespace.len());
     let mut member = |name: &str, value: fmt::Arguments<'_>| {
         let separator = if text.is_empty() { '{' } else { ',' };
         // Writing to a string cannot fail.
         let _ = fmt::Write::write_fmt(&mut text, format_args!("{separator}\"{name}\":{value}"));
     };
     member("v", format_args!("{VERSION}"));
-    member("ns", format_args!("{}", serde_json::Value::from(&*contents.namespace)));
-    if let Some(name) = contents.name.to_record() {
+    member("ns", format_args!("{}", serde_json::Value::from(&*contents.origin.namespace)));
+    if let Some(name) = contents.origin.name.to_record() {
         member("name", format_args!("\"{name}\""));
     }
     member("id", format_args!("\"{}\"", contents.id));
     member("created", format_args!("{}", contents.created_at.as_millis()));
     member("deadline", format_args!("{}", contents.deadline.as_millis()));
-    if let Some(end_by) = contents.end_by {
+    if let Some(end_by) = contents.extras.end_by {
         member("end_by", format_args!("{}", end_by.as_millis()));
     }
-    if let Some(idle) = contents.idle {
+    if let Some(idle) = contents.extras.idle {
         member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
     }
-    if let Some(bond) = contents.bond {
+    if let Some(bond) = contents.extras.bond {
         member("bond", format_args!("\"{}\"", bond.to_text()));
     }
-    if let Some(csrf) = contents.csrf {
+    if let Some(csrf) = contents.extras.csrf {
         member("csrf", format_args!("\"{}\"", csrf.to_text()));
     }
     if contents.persistent {
         member("persistent", format_args!("true"));
     }
-    if let Some(at) = contents.logged_in_at {
+    if let Some(at) = contents.extras.logged_in_at {
         member("login", format_args!("{}", at.as_millis()));
     }
-    if let Some(label) = &contents.label {
+    if let Some(label) = &contents.extras.label {
         member("label", format_args!("{}", serde_json::Value::from(&**label)));
     }
     member("digest", format_args!("\"{}\"", contents.digest.to_text()));
-    if let Some(since) = contents.secret_since {
+    if let Some(since) = contents.extras.secret_since {
         member("since", format_args!("{}", since.as_millis()));
     }
-    if !contents.superseded.is_empty() {
-        let superseded: Vec<_> = contents.superseded.iter().map(entry).collect();
+    if !contents.extras.superseded.is_empty() {
+        let superseded: Vec<_> = contents.extras.superseded.iter().map(entry).collect();
         member("superseded", format_args!("{}", serde_json::Value::from(superseded)));
     }
     member("write", format_args!("\"{:016x}\"", contents.write));
-    for (name, value) in contents.unknown.iter().flat_map(|unknown| unknown.members()) {
+    for (name, value) in contents.extras.unknown.iter().flat_map(|unknown| unknown.members()) {
         member(&name, format_args!("{value}"));
     }
     member("data", format_args!("{data}"));
@@ -183,7 +183,8 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
     })
 }
 
-pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
+/// What a document of `reader`'s says, or of another origin with its codec.
+pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
     let members = Members(Data::parse(text).map_err(|_| DecodeError::Malformed)?);
     match members.get::<u32>("v")? {
@@ -200,25 +201,32 @@ pub(super) fn read(document: &[u8]) -> Result<Contents, DecodeError> {
     let bond = |text: String| TokenDigest::from_text(&text).ok_or(DecodeError::Member("bond"));
     let csrf = |text: String| CsrfMask::from_text(&text).ok_or(DecodeError::Member("csrf"));
     let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
-    Ok(Contents {
+    let origin = Origin {
         namespace: members.get::<String>("ns")?.into(),
         name: Name::from_record(members.find("name")?),
-        id: members.get::<SessionId>("id")?,
-        user: None,
-        created_at: Timestamp::from_millis(members.get("created")?),
-        deadline: Timestamp::from_millis(members.get("deadline")?),
+        codec: reader.codec.clone(),
+    };
+    let extras = ExtraFields {
+        user,
+        logged_in_at: members.find("login")?.map(Timestamp::from_millis),
+        label: members.find::<String>("label")?.map(Into::into),
         end_by: members.find("end_by")?.map(Timestamp::from_millis),
         idle: members.find("idle")?.map(Duration::from_millis),
         bond: members.find("bond")?.map(bond).transpose()?,
         csrf: members.find("csrf")?.map(csrf).transpose()?,
-        persistent: members.find("persistent")?.unwrap_or(false),
-        logged_in_at: members.find("login")?.map(Timestamp::from_millis),
-        label: members.find::<String>("label")?.map(Into::into),
-        digest: digest(&members.get::<String>("digest")?)?,
         secret_since: members.find("since")?.map(Timestamp::from_millis),
         superseded,
-        write: write.map_err(|_| DecodeError::Member("write"))?,
         unknown: members.unknown(),
+    };
+    Ok(Contents {
+        origin: if origin.is_same(reader) { reader.clone() } else { Arc::new(origin) },
+        id: members.get::<SessionId>("id")?,
+        created_at: Timestamp::from_millis(members.get("created")?),
+        deadline: Timestamp::from_millis(members.get("deadline")?),
+        persistent: members.find("persistent")?.unwrap_or(false),
+        digest: digest(&members.get::<String>("digest")?)?,
+        write: write.map_err(|_| DecodeError::Member("write"))?,
+        extras: extras.into(),
         data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?,
     })
 }
@@ -256,26 +264,29 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::JsonCodec;
+    use crate::record::Extras;
     use crate::token::{CsrfKey, Token, TokenDigester};
+
+    fn origin(namespace: &str, name: &str) -> Arc<Origin> {
+        Arc::new(Origin { namespace: namespace.into(), name: Name::new(name).unwrap(), codec: Arc::new(JsonCodec) })
+    }
+
+    fn read(document: &[u8]) -> Result<Contents, DecodeError> {
+        super::read(document, None, &origin("", Name::DEFAULT))
+    }
 
     fn contents() -> Contents {
         let token = Token::generate().unwrap();
         let digest = TokenDigester::default().digest(&token);
-        Contents {
-            namespace: "shop".into(),
-            name: Name::new("admin").unwrap(),
-            id: token.id(),
+        let extras = ExtraFields {
             user: None,
-            created_at: Timestamp::from_millis(1),
-            deadline: Timestamp::from_millis(2),
+            logged_in_at: Some(Timestamp::from_millis(7)),
+            label: Some("Firefox \"esr\"".into()),
             end_by: Some(Timestamp::from_millis(9)),
             idle: Some(Duration::from_millis(3)),
             bond: Some(TokenDigester::default().digest_bond(token.id(), b"a browser")),
             csrf: Some(CsrfKey::of(&token, None).mask_for(&Token::generate().unwrap())),
-            persistent: true,
-            logged_in_at: Some(Timestamp::from_millis(7)),
-            label: Some("Firefox \"esr\"".into()),
-            digest,
             secret_since: Some(Timestamp::from_millis(8)),
             superseded: [
                 None,
@@ -293,8 +304,17 @@ mod tests {
                 }),
             })
             .into(),
-            write: u64::MAX,
             unknown: None,
+        };
+        Contents {
+            origin: origin("shop", "admin"),
+            id: token.id(),
+            created_at: Timestamp::from_millis(1),
+            deadline: Timestamp::from_millis(2),
+            persistent: true,
+            digest,
+            write: u64::MAX,
+            extras: extras.into(),
             data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
         }
     }
@@ -305,24 +325,25 @@ mod tests {
         let bytes = write(&contents);
         let again = read(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{contents:?}"));
-        assert_eq!((&again.label, again.csrf, again.end_by), (&contents.label, contents.csrf, contents.end_by));
-        assert!(again.bond.unwrap().matches(&contents.bond.unwrap()));
+        let (said, extras) = (&again.extras, &contents.extras);
+        assert_eq!((&said.label, said.csrf, said.end_by), (&extras.label, extras.csrf, extras.end_by));
+        assert!(said.bond.unwrap().matches(&extras.bond.unwrap()));
         assert!(again.digest.matches(&contents.digest));
-        for (again, before) in again.superseded.iter().zip(&contents.superseded) {
+        for (again, before) in said.superseded.iter().zip(&extras.superseded) {
             assert_eq!(again.until, before.until);
             let grace = |old: &Superseded| old.grace.map(|grace| (grace.nonce, grace.until, grace.reason));
             assert_eq!(grace(again), grace(before));
         }
-        assert_eq!(again.secret_since, contents.secret_since);
+        assert_eq!(said.secret_since, extras.secret_since);
         assert_eq!((again.write, again.data.as_str()), (contents.write, contents.data.as_str()));
-        let plain = write(&Contents { superseded: Vec::new(), ..contents });
+        let plain = write(&Contents { extras: Extras::default(), ..contents });
         assert!(plain.len() < again.data.as_str().len() + 2 * OVERHEAD);
     }
 
     #[test]
     fn rel_19_what_a_later_version_has_added_is_kept() {
         let bytes = write(&contents());
-        assert!(read(&bytes).unwrap().unknown.is_none(), "every member that is written is known");
+        assert!(read(&bytes).unwrap().extras.unknown.is_none(), "every member that is written is known");
         let text = String::from_utf8(bytes).unwrap();
         let later = text.replacen("\"write\"", "\"later\":{\"a\":[1]},\"b\\u0000\":1,\"write\"", 1);
         let mut contents = read(later.as_bytes()).unwrap();
@@ -338,10 +359,11 @@ mod tests {
         let contents = read(stored).unwrap();
         assert_eq!(contents.data.as_str(), r#"{"visits":1}"#);
         assert_eq!(contents.write, 15);
-        assert_eq!(contents.name, Name::default());
-        assert!(!contents.persistent && contents.idle.is_none() && contents.superseded.is_empty());
-        assert!(contents.end_by.is_none() && contents.bond.is_none() && contents.csrf.is_none());
-        assert!(contents.logged_in_at.is_none() && contents.label.is_none());
+        assert_eq!(contents.origin.name, Name::default());
+        let extras = &contents.extras;
+        assert!(!contents.persistent && extras.idle.is_none() && extras.superseded.is_empty());
+        assert!(extras.end_by.is_none() && extras.bond.is_none() && extras.csrf.is_none());
+        assert!(extras.logged_in_at.is_none() && extras.label.is_none());
     }
 
     #[test]

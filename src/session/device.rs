@@ -49,10 +49,10 @@ impl Device {
         Self {
             id: found.id,
             created_at: contents.created_at.into(),
-            logged_in_at: contents.logged_in_at.map(Into::into),
+            logged_in_at: contents.extras.logged_in_at.map(Into::into),
             last_seen_at: last_seen.min(now).max(contents.created_at).into(),
             expires_at: found.expires_at.into(),
-            label: contents.label.as_deref().map(Into::into),
+            label: contents.extras.label.as_deref().map(Into::into),
             is_current: Some(found.id) == current,
         }
     }

@@ -103,7 +103,7 @@ impl Session {
             passed_time: now.saturating_since(started_at),
             remaining_time: expires_at.saturating_since(now),
             id: present.map(Present::id),
-            is_refresh: contents.is_none_or(|contents| contents.idle.is_none()),
+            is_refresh: contents.is_none_or(|contents| contents.extras.idle.is_none()),
             is_persistent: contents.map_or(policy.is_persistent(), |contents| contents.persistent),
             status: state.status(),
             user: state.user().map(ToString::to_string),

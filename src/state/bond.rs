@@ -33,7 +33,7 @@ impl Bond {
 
     /// Whether it is what a session is bound to. One that is bound to nothing takes everything.
     pub(crate) fn fits(&self, present: &Present, terms: &Terms) -> bool {
-        let Some(kept) = &present.contents.bond else { return true };
+        let Some(kept) = &present.contents.extras.bond else { return true };
         self.digest(present.id(), terms).is_some_and(|shown| kept.matches(&shown))
     }
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::{OnMismatch, Renewal};
 use crate::clock::Timestamp;
-use crate::codec::Codec;
 use crate::policy::{Limits, SessionPolicy, TimedRotation};
-use crate::record::{DecodeError, Decoded, GraceReason, Name, Record, Superseded, Version};
+use crate::record::{DecodeError, Decoded, GraceReason, Origin, Record, Superseded, Version};
 use crate::token::{CsrfMask, SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
@@ -16,13 +15,11 @@ const CLOCK_SKEW: Duration = Duration::from_mins(1);
 /// The terms on which sessions are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    pub(crate) namespace: Arc<str>,
-    pub(crate) name: Name,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) policy: SessionPolicy,
     pub(crate) limits: Limits,
     pub(crate) digester: TokenDigester,
     pub(crate) on_mismatch: OnMismatch,
-    pub(crate) codec: Arc<dyn Codec>,
     pub(crate) client_holds: ClientHolds,
 }
 
@@ -113,14 +110,14 @@ impl Terms {
         if !record.is_live(now) {
             return Identity::Stranger;
         }
-        let contents = match record.decode(&self.codec, &self.namespace) {
+        let contents = match record.decode(&self.origin) {
             Ok(contents) => contents,
             Err(error) => return Identity::Unreadable(error),
         };
         if contents.id != record.id {
             return Identity::WrongRecord;
         }
-        let is_ours = contents.namespace == self.namespace && contents.name == self.name;
+        let is_ours = Arc::ptr_eq(&contents.origin, &self.origin) || contents.origin.is_same(&self.origin);
         if !is_ours || now >= contents.deadline || !self.policy.admits(contents.created_at) {
             return Identity::Stranger;
         }
@@ -154,7 +151,7 @@ impl Terms {
         // Older secrets than the one in grace have graces of their own, so this ends.
         while !contents.digest.matches(&digest) {
             let known = |old: &&Superseded| now < old.until && old.digest.matches(&digest);
-            let Some(old) = contents.superseded.iter().find(known) else {
+            let Some(old) = contents.extras.superseded.iter().find(known) else {
                 return if in_grace.is_some() { Recognition::Latecomer } else { Recognition::Stranger };
             };
             let Some(grace) = old.grace else { return Recognition::Latecomer };
@@ -172,7 +169,7 @@ impl Terms {
             digest = self.digester.digest(&current);
         }
         let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
-        let (csrf, version, expires_at) = (contents.csrf, record.version, record.expires_at);
+        let (csrf, version, expires_at) = (contents.extras.csrf, record.version, record.expires_at);
         Recognition::Valid(Present { token: current, csrf, version, expires_at, contents, shown })
     }
 }
@@ -191,7 +188,7 @@ impl Present {
             return Some(Renewal::Confirm);
         }
         let TimedRotation { interval, grace } = policy.timed_rotation()?;
-        let since = self.contents.secret_since.unwrap_or(self.contents.created_at);
+        let since = self.contents.extras.secret_since.unwrap_or(self.contents.created_at);
         let is_old = now.saturating_since(since) >= interval;
         (is_old && !self.was_refreshed_within(grace, now, policy)).then_some(Renewal::Rotate)
     }

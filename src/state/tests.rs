@@ -8,20 +8,18 @@ use crate::codec::JsonCodec;
 use crate::data::Path as _;
 use crate::event::DropReason;
 use crate::policy::{Conflicts, SessionPolicy};
-use crate::record::{Name, Record};
+use crate::record::{Name, Origin, Record};
 use crate::token::TokenDigester;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn terms(policy: SessionPolicy) -> Terms {
     Terms {
-        namespace: "".into(),
-        name: Name::default(),
+        origin: Arc::new(Origin { namespace: "".into(), name: Name::default(), codec: Arc::new(JsonCodec) }),
         policy,
         limits: Limits::default(),
         digester: TokenDigester::default(),
         on_mismatch: OnMismatch::default(),
-        codec: Arc::new(JsonCodec),
         client_holds: ClientHolds::Nothing,
     }
 }
@@ -96,7 +94,7 @@ fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebase
 }
 
 fn data_of(record: &Record, terms: &Terms) -> String {
-    record.decode(&terms.codec, "").unwrap().data.as_str().to_owned()
+    record.decode(&terms.origin).unwrap().data.as_str().to_owned()
 }
 
 #[test]
@@ -293,7 +291,7 @@ fn what_was_computed_before_another_change_is_thrown_away() {
 fn a_save_that_keeps_the_secret_leaves_the_key_of_the_forms_as_it_is() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
-    let mask = |record: &Record| record.decode(&terms.codec, "").unwrap().csrf;
+    let mask = |record: &Record| record.decode(&terms.origin).unwrap().extras.csrf;
     assert!(mask(&record).is_none());
     let (saved, _) = saved(&record, &token, 2, &terms, |state| set(state, "b", "1", &terms));
     assert!(mask(&saved).is_none(), "what follows from the secret alone is not stored");
@@ -375,7 +373,7 @@ fn a_record_of_another_session_is_never_an_own_one() {
     let mut state = resumed(&record, &token, &terms);
     set(&mut state, "b", "1", &terms);
     let mut work = work(&mut state, &terms);
-    let write = other.decode(&terms.codec, "").unwrap().write;
+    let write = other.decode(&terms.origin).unwrap().write;
     work.first_step(write, &terms, NOW).unwrap();
     assert!(!work.is_own(&other, &terms, NOW));
 }

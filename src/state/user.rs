@@ -12,7 +12,7 @@ use crate::policy::Limits;
 impl State {
     /// Who is logged in, as this request sees it.
     pub(crate) fn user(&self) -> Option<&Arc<str>> {
-        self.lifecycle.login.as_ref().or_else(|| self.present()?.contents.user.as_ref())
+        self.lifecycle.login.as_ref().or_else(|| self.present()?.contents.extras.user.as_ref())
     }
 
     /// Logs a user in. Of the data these members stay, or all if there is no list; nothing if somebody else was logged in.
@@ -40,7 +40,7 @@ impl State {
         if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
             return Some(Duration::ZERO);
         }
-        Some(now.saturating_since(self.present()?.contents.logged_in_at?))
+        Some(now.saturating_since(self.present()?.contents.extras.logged_in_at?))
     }
 
     pub(crate) fn reauthenticate(&mut self) -> Result<(), SessionError> {
@@ -53,7 +53,7 @@ impl State {
     }
 
     pub(crate) fn label(&self) -> Option<&Arc<str>> {
-        self.lifecycle.label.as_ref().or_else(|| self.present()?.contents.label.as_ref())
+        self.lifecycle.label.as_ref().or_else(|| self.present()?.contents.extras.label.as_ref())
     }
 
     pub(crate) fn set_label(&mut self, label: Arc<str>) -> Result<(), SessionError> {

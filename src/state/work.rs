@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, SessionError};
 use crate::event::DropReason;
 use crate::journal::Journal;
 use crate::policy::{COOKIE_LIFETIME_MAX, LATECOMERS};
-use crate::record::{Contents, Decoded, Grace, GraceReason, Payload, Record, Superseded, Version};
+use crate::record::{Contents, Decoded, ExtraFields, Grace, GraceReason, Payload, Record, Superseded, Version};
 use crate::token::{CsrfMask, Nonce, SessionId, Token};
 
 /// One call to the store.
@@ -197,7 +197,7 @@ impl Work {
     /// Whether the session is to be deleted whatever has become of it. A logout counts, however many others there are. But
     /// who ends a session that is nobody's must not end that of a user who has logged in since.
     pub(crate) fn is_delete_in_any_case(&self) -> bool {
-        self.is_delete() && self.base.as_ref().is_ok_and(|base| base.contents.user.is_some())
+        self.is_delete() && self.base.as_ref().is_ok_and(|base| base.contents.extras.user.is_some())
     }
 
     /// The last call has failed, and may have taken effect all the same.
@@ -324,7 +324,7 @@ impl Work {
         if self.id() != Some(record.id) || self.outcome.is_none() {
             return false;
         }
-        let contents = record.decode(&terms.codec, &terms.namespace);
+        let contents = record.decode(&terms.origin);
         if contents.is_ok_and(|contents| contents.id == record.id && Some(contents.write) == self.write) {
             return true;
         }
@@ -341,31 +341,29 @@ impl Work {
             Some(token) => token.clone(),
             None => self.token.insert(Token::generate()?).clone(),
         };
-        let mut contents = Contents {
-            namespace: terms.namespace.clone(),
-            name: terms.name.clone(),
-            id: token.id(),
+        let extras = ExtraFields {
             user: self.lifecycle.login.clone(),
-            created_at: now,
-            deadline: now.saturating_add(terms.policy.absolute_lifetime()),
-            end_by: None,
-            idle: None,
-            bond: self.bond.as_ref().and_then(|bond| bond.digest(token.id(), terms)),
-            csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
-            persistent: terms.policy.is_persistent(),
             logged_in_at: self.lifecycle.login.as_ref().map(|_| now),
             label: self.lifecycle.label.clone(),
+            bond: self.bond.as_ref().and_then(|bond| bond.digest(token.id(), terms)),
+            csrf: self.lifecycle.csrf.as_ref().map(|key| key.mask_for(&token)),
+            ..ExtraFields::default()
+        };
+        let mut contents = Contents {
+            origin: terms.origin.clone(),
+            id: token.id(),
+            created_at: now,
+            deadline: now.saturating_add(terms.policy.absolute_lifetime()),
+            persistent: terms.policy.is_persistent(),
             digest: terms.digester.digest(&token),
-            secret_since: None,
-            superseded: Vec::new(),
-            unknown: None,
             write: self.write.unwrap_or_default(),
+            extras: extras.into(),
             data: self.data.as_deref().cloned().unwrap_or_default(),
         };
         self.remember(&mut contents, now);
         self.shorten(&mut contents, now);
         let expires_at = contents.expiry_if_used(now, &terms.policy);
-        let record = self.prepare(token, 1, expires_at, contents, terms, Tell::Issue);
+        let record = self.prepare(token, 1, expires_at, contents, Tell::Issue);
         Ok(Step::Create(record))
     }
 
@@ -373,21 +371,23 @@ impl Work {
         let write = self.write.unwrap_or_default();
         let mut contents = Contents { write, data, ..(*base.contents).clone() };
         if let Some(user) = &self.lifecycle.login {
-            contents.user = Some(user.clone());
-            contents.end_by = None;
+            contents.extras.user = Some(user.clone());
+            contents.extras.end_by = None;
+            contents.extras.idle = None;
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
-            contents.idle = None;
             contents.persistent = terms.policy.is_persistent();
-        } else if self.lifecycle.reauthenticated && contents.idle.is_none() {
+        } else if self.lifecycle.reauthenticated && contents.extras.idle.is_none() {
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
         }
         if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
-            contents.logged_in_at = Some(now);
+            contents.extras.logged_in_at = Some(now);
             if let Some(bond) = &self.bond {
-                contents.bond = bond.digest(base.id(), terms);
+                contents.extras.bond = bond.digest(base.id(), terms);
             }
         }
-        contents.label = self.lifecycle.label.clone().or(contents.label);
+        if let Some(label) = &self.lifecycle.label {
+            contents.extras.label = Some(label.clone());
+        }
         if self.upkeep.renewal == Some(Renewal::Confirm) {
             contents.confirm_secret(now, terms.policy.rotation_grace());
         }
@@ -397,7 +397,10 @@ impl Work {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),
         };
-        contents.csrf = self.csrf_mask(&token, base, &contents);
+        let csrf = self.csrf_mask(&token, base, &contents);
+        if csrf != contents.extras.csrf {
+            contents.extras.csrf = csrf;
+        }
         self.remember(&mut contents, now);
         self.shorten(&mut contents, now);
         let issue = base.has_to_be_told(now) || rotation.is_some() || self.lifecycle.remember.is_some();
@@ -419,7 +422,7 @@ impl Work {
             None if contents.persistent && expires_at != base.expires_at => Tell::Refresh,
             None => Tell::Nothing,
         };
-        let record = self.prepare(token, base.version + 1, expires_at, contents, terms, tell);
+        let record = self.prepare(token, base.version + 1, expires_at, contents, tell);
         Ok(Step::Save { record, expected: base.version })
     }
 
@@ -454,7 +457,7 @@ impl Work {
             }
         };
         contents.supersede(Superseded { digest: base.contents.digest, until, grace }, now);
-        contents.secret_since = Some(now);
+        contents.extras.secret_since = Some(now);
         contents.digest = terms.digester.digest(&token);
         self.token = Some(token.clone());
         Ok(token)
@@ -465,7 +468,7 @@ impl Work {
         match &self.lifecycle.csrf {
             Some(key) => Some(key.mask_for(token)),
             None if self.lifecycle.rotate == Some(Rotation::AtOnce) => None,
-            None if contents.digest.matches(&base.contents.digest) => contents.csrf,
+            None if contents.digest.matches(&base.contents.digest) => contents.extras.csrf,
             None => Some(base.csrf_key().mask_for(token)),
         }
     }
@@ -481,7 +484,7 @@ impl Work {
         if let Some(duration) = self.lifecycle.remember {
             let duration = duration.clamp(Duration::from_secs(1), COOKIE_LIFETIME_MAX);
             contents.persistent = true;
-            contents.idle = Some(duration);
+            contents.extras.idle = Some(duration);
             contents.deadline = now.saturating_add(duration);
         }
     }
@@ -489,8 +492,8 @@ impl Work {
     /// What is to end earlier does, whatever has moved the deadline. A millisecond is left, since a record that is stored
     /// after its end means something else to each store.
     fn shorten(&self, contents: &mut Contents, now: Timestamp) {
-        contents.end_by = earlier(contents.end_by, self.lifecycle.end_by);
-        if let Some(end_by) = contents.end_by {
+        if let Some(end_by) = earlier(contents.extras.end_by, self.lifecycle.end_by) {
+            contents.extras.end_by = Some(end_by);
             contents.deadline = contents.deadline.min(end_by.max(now.saturating_add(Duration::from_millis(1))));
         }
     }
@@ -502,14 +505,13 @@ impl Work {
         version: Version,
         expires_at: Timestamp,
         contents: Contents,
-        terms: &Terms,
         tell: Tell,
     ) -> Record {
-        let user = contents.user.clone();
-        let contents = Decoded::new(contents, terms.codec.clone());
+        let user = contents.extras.user.clone();
+        let contents = Decoded::from(contents);
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let present = Present { token, csrf: contents.csrf, version, expires_at, contents, shown: None };
+        let present = Present { token, csrf: contents.extras.csrf, version, expires_at, contents, shown: None };
         self.outcome = Some(Stored::Saved { present, tell });
         record
     }

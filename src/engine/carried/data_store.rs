@@ -8,18 +8,17 @@ use bytes::Bytes;
 
 use super::text;
 use crate::clock::Timestamp;
-use crate::codec::{Binding, Codec};
+use crate::codec::Binding;
 use crate::data::Data;
 use crate::error::StoreError;
-use crate::record::{Contents, Decoded, Payload, Record, Version};
+use crate::record::{Contents, Decoded, Origin, Payload, Record, Version};
 use crate::state::Terms;
 use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
 use crate::token::SessionId;
 
 pub(super) struct DataStore {
     store: Arc<dyn SessionStore>,
-    namespace: Arc<str>,
-    codec: Arc<dyn Codec>,
+    origin: Arc<Origin>,
     longest_text: usize,
     out_of_reach: bool,
     held: Mutex<Held>,
@@ -52,8 +51,7 @@ impl DataStore {
         let (id, data) = shown.map_or((None, Encoded::default()), |(id, data)| (Some(id), data));
         Self {
             store,
-            namespace: terms.namespace.clone(),
-            codec: terms.codec.clone(),
+            origin: terms.origin.clone(),
             longest_text,
             out_of_reach: false,
             held: Mutex::new(Held { id, data, unconfirmed: None }),
@@ -64,8 +62,7 @@ impl DataStore {
     pub(super) fn out_of_reach(&self) -> Self {
         Self {
             store: self.store.clone(),
-            namespace: self.namespace.clone(),
-            codec: self.codec.clone(),
+            origin: self.origin.clone(),
             longest_text: self.longest_text,
             out_of_reach: true,
             held: Mutex::new(self.held().clone()),
@@ -79,14 +76,14 @@ impl DataStore {
 
     /// Takes the data out of a record that is to be saved.
     fn take_out(&self, record: &Record) -> Result<Record, StoreError> {
-        let contents = record.decode(&self.codec, &self.namespace).map_err(StoreError::other)?;
+        let contents = record.decode(&self.origin).map_err(StoreError::other)?;
         if self.out_of_reach && contents.data.as_str() != self.held().data.data.as_str() {
             return Err(StoreError::unsupported(
                 "the client holds the data, and there is no answer that could bring it other ones",
             ));
         }
-        let binding = Binding { namespace: &self.namespace, id: record.id, user: None };
-        let bytes = self.codec.encode(contents.data.as_str().into(), binding).map_err(StoreError::other)?;
+        let binding = Binding { namespace: &self.origin.namespace, id: record.id, user: None };
+        let bytes = self.origin.codec.encode(contents.data.as_str().into(), binding).map_err(StoreError::other)?;
         text::check(bytes.len(), self.longest_text)?;
         let encoded = Encoded { data: contents.data.clone(), bytes: bytes.into() };
         let mut held = self.held();
@@ -101,7 +98,7 @@ impl DataStore {
         if self.held().id != Some(record.id) {
             return record;
         }
-        let Ok(contents) = record.decode(&self.codec, &self.namespace) else { return record };
+        let Ok(contents) = record.decode(&self.origin) else { return record };
         let data = {
             let mut held = self.held();
             held.confirm(contents.write);
@@ -111,7 +108,7 @@ impl DataStore {
     }
 
     fn with_data(&self, record: Record, contents: &Contents, data: Data) -> Record {
-        let contents = Decoded::new(Contents { data, ..contents.clone() }, self.codec.clone());
+        let contents = Decoded::from(Contents { data, ..contents.clone() });
         Record { payload: Payload::from(contents), ..record }
     }
 
@@ -137,8 +134,8 @@ impl Held {
 
 /// The data of a session; `None` if these are none.
 pub(super) fn read(bytes: &[u8], id: SessionId, terms: &Terms) -> Option<Encoded> {
-    let binding = Binding { namespace: &terms.namespace, id, user: None };
-    let document = terms.codec.decode(bytes, binding).ok()?;
+    let binding = Binding { namespace: &terms.origin.namespace, id, user: None };
+    let document = terms.origin.codec.decode(bytes, binding).ok()?;
     let data = Data::parse(std::str::from_utf8(&document).ok()?).ok()?;
     Some(Encoded { data, bytes: Bytes::copy_from_slice(bytes) })
 }

@@ -24,7 +24,7 @@ impl Work {
                 }
             }
             (Stored::Deleted, Ok(base)) => {
-                (None, Some(SessionEvent::LoggedOut { id: base.id(), user: base.contents.user.clone() }))
+                (None, Some(SessionEvent::LoggedOut { id: base.id(), user: base.contents.extras.user.clone() }))
             }
             (Stored::Deleted | Stored::Touched { .. } | Stored::Dropped(_), _) => (None, None),
         };

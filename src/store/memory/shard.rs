@@ -1,6 +1,6 @@
 //! A part of the memory store: the records whose ids fall into it, and the order in which they expire.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -15,7 +15,11 @@ const ENTRY_BYTES: usize = 128;
 
 /// An estimate of the memory that a record takes.
 pub(super) fn size_of(record: &Record) -> usize {
-    ENTRY_BYTES + record.user.as_ref().map_or(0, |user| user.len()) + record.payload.size_hint()
+    size(record.user.as_ref(), &record.payload)
+}
+
+fn size(user: Option<&Arc<str>>, payload: &Payload) -> usize {
+    ENTRY_BYTES + user.map_or(0, |user| user.len()) + payload.size_hint()
 }
 
 #[derive(Default)]
@@ -24,14 +28,12 @@ pub(super) struct Shard {
     queues: [ExpiryQueue; 2],
 }
 
+/// As small as can be: the map keeps room for more of them than there are.
 pub(super) struct Entry {
     pub(super) version: Version,
-    pub(super) user: Option<Arc<str>>,
     pub(super) expires_at: Timestamp,
+    user: Option<Box<Arc<str>>>,
     payload: Payload,
-    size: usize,
-    /// The one item in a queue that stands for this entry. It is early if the expiry has moved since.
-    queued: (Queue, Timestamp),
 }
 
 /// What is left of a record that was taken out.
@@ -42,18 +44,36 @@ pub(super) struct Taken {
 }
 
 impl Entry {
+    fn new(record: &Record) -> Self {
+        Self {
+            version: record.version,
+            expires_at: record.expires_at,
+            user: record.user.clone().map(Box::new),
+            payload: record.payload.clone(),
+        }
+    }
+
+    pub(super) fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_deref()
+    }
+
     pub(super) fn to_record(&self, id: SessionId) -> Record {
         Record {
             id,
             version: self.version,
-            user: self.user.clone(),
+            user: self.user().cloned(),
             expires_at: self.expires_at,
             payload: self.payload.clone(),
         }
     }
 
     fn queue(&self) -> Queue {
-        Queue::of(self.user.as_ref())
+        Queue::of(self.user())
+    }
+
+    fn into_taken(self, id: SessionId) -> Taken {
+        let size = size(self.user(), &self.payload);
+        Taken { id, user: self.user.map(|user| *user), size }
     }
 }
 
@@ -71,45 +91,35 @@ impl Shard {
         }
     }
 
-    pub(super) fn insert(&mut self, record: &Record, size: usize) {
-        let queued = (Queue::of(record.user.as_ref()), record.expires_at);
-        self.entries.insert(
-            record.id,
-            Entry {
-                version: record.version,
-                user: record.user.clone(),
-                expires_at: record.expires_at,
-                payload: record.payload.clone(),
-                size,
-                queued,
-            },
-        );
-        self.queues[queued.0 as usize].push(queued.1, record.id);
+    pub(super) fn insert(&mut self, record: &Record) {
+        let entry = Entry::new(record);
+        self.queues[entry.queue() as usize].push(entry.expires_at, record.id);
+        self.entries.insert(record.id, entry);
         self.drop_stale_items();
     }
 
     /// Puts a record in the place of its older version, and returns what that one was.
-    pub(super) fn replace(&mut self, record: &Record, size: usize) -> Option<Taken> {
+    pub(super) fn replace(&mut self, record: &Record) -> Option<Taken> {
         let entry = self.entries.get_mut(&record.id)?;
-        let old = Taken {
-            id: record.id,
-            user: std::mem::replace(&mut entry.user, record.user.clone()),
-            size: std::mem::replace(&mut entry.size, size),
-        };
-        entry.version = record.version;
-        entry.payload = record.payload.clone();
-        self.set_expiry(record.id, record.expires_at);
-        Some(old)
+        let old = std::mem::replace(entry, Entry::new(record));
+        if record.expires_at < old.expires_at || entry.queue() != old.queue() {
+            self.queue_anew(record.id);
+        }
+        Some(old.into_taken(record.id))
     }
 
     pub(super) fn set_expiry(&mut self, id: SessionId, expires_at: Timestamp) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.expires_at = expires_at;
-        let (queue, at) = entry.queued;
-        // An item that is too early corrects itself when its turn comes. One that is too late never would.
-        if expires_at < at || entry.queue() != queue {
-            entry.queued = (entry.queue(), expires_at);
-            self.queues[entry.queue() as usize].push(expires_at, id);
+        let before = std::mem::replace(&mut entry.expires_at, expires_at);
+        if expires_at < before {
+            self.queue_anew(id);
+        }
+    }
+
+    /// An item that is early is put right when its turn comes. One that is late, or in the other queue, never would be.
+    fn queue_anew(&mut self, id: SessionId) {
+        if let Some(entry) = self.entries.get(&id) {
+            self.queues[entry.queue() as usize].push(entry.expires_at, id);
             self.drop_stale_items();
         }
     }
@@ -117,7 +127,7 @@ impl Shard {
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Taken> {
         let entry = self.entries.remove(&id)?;
         self.drop_stale_items();
-        Some(Taken { id, user: entry.user, size: entry.size })
+        Some(entry.into_taken(id))
     }
 
     /// Takes out the record of a queue that expires first, if that is not later than `until`.
@@ -131,15 +141,13 @@ impl Shard {
     /// that are out of date are put right on the way.
     fn soonest(&mut self, queue: Queue, until: Timestamp) -> Option<SessionId> {
         while let Some((at, id)) = self.queues[queue as usize].first().filter(|(at, _)| *at <= until) {
-            match self.entries.get_mut(&id).filter(|entry| entry.queued == (queue, at)) {
-                Some(entry) if entry.expires_at == at => return Some(id),
-                Some(entry) => {
-                    entry.queued.1 = entry.expires_at;
-                    let expires_at = entry.expires_at;
-                    self.queues[queue as usize].pop();
-                    self.queues[queue as usize].push(expires_at, id);
-                }
-                None => self.queues[queue as usize].pop(),
+            let entry = self.entries.get(&id).filter(|entry| entry.queue() == queue && at <= entry.expires_at);
+            if entry.is_some_and(|entry| entry.expires_at == at) {
+                return Some(id);
+            }
+            self.queues[queue as usize].pop();
+            if let Some(early) = entry {
+                self.queues[queue as usize].push(early.expires_at, id);
             }
         }
         None
@@ -153,20 +161,22 @@ impl Shard {
     }
 
     /// Records that have expired, at most `limit`. They stay.
-    pub(super) fn expired(&mut self, now: Timestamp, limit: usize) -> Vec<ExpiredRecord> {
-        let mut found = Vec::new();
+    pub(super) fn expired(&mut self, now: Timestamp, limit: usize) -> impl Iterator<Item = ExpiredRecord> {
+        // Several items may stand for one record.
+        let mut found = BTreeMap::new();
         for queue in Queue::ALL {
             if found.len() < limit && self.soonest(queue, now).is_some() {
                 let due = self.queues[queue as usize].iter().filter(|(at, _)| *at <= now);
-                let dead = due.filter_map(|(at, id)| {
-                    let entry = self.entries.get(&id)?;
-                    let is_dead = entry.queued == (queue, at) && entry.expires_at <= now;
-                    is_dead.then(|| ExpiredRecord { id, version: entry.version, user: entry.user.clone() })
-                });
-                found.extend(dead.take(limit - found.len()));
+                let entries = due.filter_map(|(_, id)| Some((id, self.entries.get(&id)?)));
+                for (id, entry) in entries.filter(|(_, entry)| entry.expires_at <= now) {
+                    if found.len() == limit {
+                        break;
+                    }
+                    found.insert(id, ExpiredRecord { id, version: entry.version, user: entry.user().cloned() });
+                }
             }
         }
-        found
+        found.into_values()
     }
 
     /// When the first record of a queue expires, or earlier.
@@ -181,17 +191,16 @@ impl Shard {
         }
     }
 
-    /// Deleted records leave their items behind. Once those are the majority, the queues are made anew, which costs each
-    /// deletion a constant share.
+    /// Deleted records leave their items behind, and so do those that have been moved. Once these are the majority, the
+    /// queues are made anew, which costs each a constant share.
     fn drop_stale_items(&mut self) {
         let items: usize = self.queues.iter().map(ExpiryQueue::len).sum();
         if items <= 64 + 2 * self.entries.len() {
             return;
         }
         for queue in Queue::ALL {
-            let entries = &self.entries;
-            self.queues[queue as usize]
-                .retain(|at, id| entries.get(&id).is_some_and(|entry| entry.queued == (queue, at)));
+            let entries = self.entries.iter().filter(|(_, entry)| entry.queue() == queue);
+            self.queues[queue as usize] = entries.map(|(id, entry)| (entry.expires_at, *id)).collect();
         }
     }
 

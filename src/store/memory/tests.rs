@@ -15,8 +15,8 @@ fn at(millis: i64) -> Timestamp {
 fn id(n: u64) -> SessionId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&n.to_le_bytes());
-    // The shard follows from the last byte.
-    bytes[15] = n.to_le_bytes()[0];
+    // The shard follows from the last two bytes.
+    bytes[14] = n.to_le_bytes()[0];
     SessionId::from_bytes(bytes)
 }
 
