@@ -57,24 +57,43 @@ fn place(command: &str) -> PathBuf {
     home().join("results").join(format!("{command}.json"))
 }
 
-/// Prints the figures and writes them to `results/COMMAND.json`. Nothing is written if there are none.
+/// Writes the figures to `results/COMMAND.json`. Nothing is written if there are none.
 pub(crate) fn keep(command: &str, figures: &[Figure]) -> Result<(), Box<dyn Error>> {
-    for figure in figures {
-        println!("{}", line(figure));
+    if !figures.is_empty() {
+        fs::create_dir_all(home().join("results"))?;
+        fs::write(place(command), serde_json::to_string_pretty(figures)? + "\n")?;
     }
-    if figures.is_empty() {
-        return Ok(());
-    }
-    let place = place(command);
-    fs::create_dir_all(home().join("results"))?;
-    fs::write(place, serde_json::to_string_pretty(figures)? + "\n")?;
     Ok(())
 }
 
-fn line(figure: &Figure) -> String {
-    let Figure { workload, subject, metric, unit, x, value, low, high } = figure;
-    let x = x.map_or_else(String::new, |x| format!("{x}"));
-    format!("{workload:12} {subject:24} {metric:24} {x:>9} {value:14.2} {unit:4} {low:14.2} … {high:.2}")
+/// A table for each metric: subjects by workloads, or by x where there is one.
+pub(crate) fn print(figures: &[Figure]) {
+    let column = |figure: &Figure| figure.x.map_or_else(String::new, |x| format!(" {x}"));
+    let columns = |figure: &Figure| format!("{}{}", figure.workload, column(figure));
+    for metric in distinct(figures.iter().map(|figure| (figure.metric.clone(), figure.unit.clone()))) {
+        let of_metric: Vec<_> =
+            figures.iter().filter(|figure| (&figure.metric, &figure.unit) == (&metric.0, &metric.1)).collect();
+        let heads = distinct(of_metric.iter().map(|figure| columns(figure)));
+        let unit = if metric.1.is_empty() { String::new() } else { format!(", {}", metric.1) };
+        println!("\n{:40}{}", metric.0 + &unit, heads.iter().map(|head| format!("{head:>14}")).collect::<String>());
+        for subject in distinct(of_metric.iter().map(|figure| figure.subject.clone())) {
+            let cell = |head: &String| {
+                let own = of_metric.iter().find(|figure| figure.subject == subject && columns(figure) == *head);
+                own.map_or_else(|| format!("{:>14}", ""), |figure| format!("{:14.2}", figure.value))
+            };
+            println!("{subject:40}{}", heads.iter().map(cell).collect::<String>());
+        }
+    }
+}
+
+/// Each once, in the order in which they come first.
+pub(crate) fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    all.fold(Vec::new(), |mut seen, one| {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+        seen
+    })
 }
 
 /// What a command wrote when it ran last.

@@ -1,10 +1,19 @@
 //! What cloakroom costs: `cargo run --release -- COMMAND`, and `all` for everything that the machine can.
 //!
-//! Each command prints its figures and writes them to `results/COMMAND.json`; `report` renders these as `RESULTS.md`.
+//! Each command prints its figures and writes them to `results/COMMAND.json`, unless `--subject` or `--work` chooses a part; `report` renders these as `RESULTS.md`.
 
 mod alloc;
 mod args;
+mod callgrind;
+mod choice;
+mod count;
 mod figure;
+mod floor;
+mod pin;
+mod rig;
+mod subjects;
+mod time;
+mod work;
 
 #[cfg(feature = "full")]
 mod growth;
@@ -33,6 +42,9 @@ type Outcome = Result<Vec<Figure>, Box<dyn Error>>;
 type Command = (&'static str, &'static str, fn(&Args) -> Outcome);
 
 const COMMANDS: &[Command] = &[
+    ("time", "W1 to W5 by the clock: nanoseconds and allocations of a request", time::run),
+    ("count", "W1 to W5 by callgrind: instructions of a request", count::run),
+    ("repeat", "one request --times times, to look at with a profiler", count::repeat),
     #[cfg(feature = "full")]
     ("memory", "W6: the memory store with a million sessions", memory::run),
     #[cfg(feature = "full")]
@@ -54,7 +66,13 @@ fn main() -> ExitCode {
     let name = words.next().unwrap_or_default();
     let args = Args::new(words);
     match COMMANDS.iter().find(|(command, ..)| *command == name) {
-        Some((_, _, run)) => finish(&name, run(&args)),
+        Some((_, _, run)) => match run(&args).and_then(|figures| finish(&name, &args, &figures)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{name}: {error}");
+                ExitCode::FAILURE
+            }
+        },
         None => {
             eprintln!("commands:");
             for (command, does, _) in COMMANDS {
@@ -65,12 +83,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn finish(command: &str, outcome: Outcome) -> ExitCode {
-    match outcome.and_then(|figures| figure::keep(command, &figures)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{command}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// A part of the figures is shown, and leaves what was kept before.
+fn finish(command: &str, args: &Args, figures: &[Figure]) -> Result<(), Box<dyn Error>> {
+    figure::print(figures);
+    if args.has("--subject") || args.has("--work") { Ok(()) } else { figure::keep(command, figures) }
 }

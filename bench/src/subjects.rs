@@ -1,0 +1,83 @@
+//! Who is measured.
+
+mod bare;
+mod cloakroom;
+mod floor;
+mod forward;
+
+use crate::floor::{Secured, Simple};
+use crate::rig::Rig;
+use crate::work::{BEGIN, CHANGE, COUNTER_AT_FIRST, FILL, READ, SHOW, UNTOUCHED, Work};
+
+pub(crate) use cloakroom::routes as cloakroom_routes;
+
+/// An application of one kind, with a session layer or without.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    /// What its overhead is counted over: the bare handler on the same framework.
+    pub(crate) over: &'static str,
+    /// Whether it has sessions at all.
+    pub(crate) has_sessions: bool,
+    make: fn() -> Box<dyn Rig>,
+}
+
+pub(crate) const BARE: &str = "bare";
+pub(crate) const FORWARD: &str = "forwarding layer";
+pub(crate) const FLOOR: &str = "floor";
+pub(crate) const SECURED: &str = "secured floor";
+pub(crate) const CLOAKROOM: &str = "cloakroom";
+
+/// Everybody, references first.
+pub(crate) const ALL: &[Subject] = &[
+    Subject { name: BARE, over: BARE, has_sessions: false, make: bare::rig },
+    Subject { name: FORWARD, over: BARE, has_sessions: false, make: forward::rig },
+    Subject { name: FLOOR, over: BARE, has_sessions: true, make: floor::rig::<Simple> },
+    Subject { name: SECURED, over: BARE, has_sessions: true, make: floor::rig::<Secured> },
+    Subject { name: CLOAKROOM, over: BARE, has_sessions: true, make: cloakroom::rig },
+];
+
+pub(crate) fn named(name: &str) -> Option<Subject> {
+    ALL.iter().copied().find(|subject| subject.name == name)
+}
+
+impl Subject {
+    /// A new application with a new store.
+    pub(crate) fn rig(self) -> Box<dyn Rig> {
+        (self.make)()
+    }
+
+    /// A new application, and the cookie of a session in it that has the ten keys.
+    pub(crate) fn filled(self) -> (Box<dyn Rig>, String) {
+        let mut rig = self.rig();
+        let answer = rig.ask(FILL, None);
+        assert!(answer.is_done(), "{}: {answer:?}", self.name);
+        // Where there are no sessions, a cookie of the same length as ours is sent.
+        (rig, answer.cookie.unwrap_or_else(|| format!("__Host-id={}", "k".repeat(64))))
+    }
+
+    /// Panics unless the application does what the workloads ask for.
+    pub(crate) fn check(self) {
+        let (mut rig, own) = self.filled();
+        for work in Work::ALL {
+            let answer = rig.ask(work.path(), work.cookie(&own).as_deref());
+            assert!(answer.is_done(), "{} {}: {answer:?}", self.name, work.name());
+            let hands_out = self.has_sessions && work == Work::W5;
+            let touched = work == Work::W4; // Some hand out the cookie again when they save.
+            assert!(touched || answer.cookie.is_some() == hands_out, "{} {}: {answer:?}", self.name, work.name());
+        }
+        if !self.has_sessions {
+            return;
+        }
+        let show = |rig: &mut dyn Rig, cookie: &str| rig.ask(SHOW, Some(cookie)).body;
+        assert_eq!(show(&mut *rig, &own), (COUNTER_AT_FIRST + 1).to_string(), "{}: saved once", self.name);
+        assert!(rig.ask(CHANGE, Work::W1m.cookie(&own).as_deref()).is_done());
+        assert_eq!(show(&mut *rig, &own), (COUNTER_AT_FIRST + 2).to_string(), "{}: among others", self.name);
+        let [first, second] = [rig.ask(BEGIN, None), rig.ask(BEGIN, None)].map(|answer| answer.cookie);
+        assert_ne!(first, second, "{}: new sessions have secrets of their own", self.name);
+        assert_eq!(show(&mut *rig, &first.expect("a cookie")), "1", "{}: a new session is kept", self.name);
+        let stranger = rig.ask(READ, Some("id=AAAAAAAAAAAAAAAAAAAAAA"));
+        assert_ne!(stranger.status, 200, "{}: a stranger reads nothing: {stranger:?}", self.name);
+        assert!(rig.ask(UNTOUCHED, Some("id=nonsense")).is_done(), "{}: nonsense does no harm", self.name);
+    }
+}

@@ -1,0 +1,98 @@
+//! W1 to W5 by the clock, in interleaved rounds on one pinned thread; and how often a request allocates.
+
+use std::time::Instant;
+
+use crate::args::Args;
+use crate::figure::Figure;
+use crate::rig::Rig;
+use crate::subjects::{Subject, named};
+use crate::work::Work;
+use crate::{Outcome, alloc, choice, pin};
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    pin::to_one_core()?;
+    let (rounds, times) = (args.value("--rounds", 31)?, args.value("--times", 10_000)?);
+    let chosen = choice::subjects(args)?;
+    chosen.iter().for_each(|subject| subject.check());
+
+    let mut figures = Vec::new();
+    for work in choice::works(args)? {
+        let mut runners = runners(&chosen, work);
+        // The first round warms up. Each begins with another one: what slows the machine down slows everybody.
+        for round in 0..=rounds {
+            for at in 0..runners.len() {
+                let turn = (at + round) % runners.len();
+                runners[turn].round(times);
+            }
+        }
+        figures.extend(runners.iter().flat_map(|runner| {
+            let over = runners.iter().find(|other| other.subject.name == runner.subject.over).unwrap_or(runner);
+            runner.figures(over)
+        }));
+    }
+    Ok(figures)
+}
+
+/// One for each subject and for what its overhead is counted over.
+fn runners(chosen: &[Subject], work: Work) -> Vec<Runner> {
+    let mut runners: Vec<Runner> = Vec::new();
+    for subject in chosen.iter().flat_map(|subject| [named(subject.over), Some(*subject)]).flatten() {
+        if runners.iter().all(|runner| runner.subject.name != subject.name) {
+            runners.push(Runner::new(subject, work));
+        }
+    }
+    runners
+}
+
+struct Runner {
+    subject: Subject,
+    work: Work,
+    rig: Box<dyn Rig>,
+    cookie: Option<String>,
+    /// Nanoseconds of a request, one for each round.
+    took: Vec<f64>,
+    allocations: f64,
+    bytes: f64,
+}
+
+impl Runner {
+    fn new(subject: Subject, work: Work) -> Self {
+        let (rig, own) = subject.filled();
+        Self { subject, work, rig, cookie: work.cookie(&own), took: Vec::new(), allocations: 0.0, bytes: 0.0 }
+    }
+
+    fn round(&mut self, times: u64) {
+        if self.work == Work::W5 {
+            // Every round fills a store from its beginning.
+            self.rig = self.subject.filled().0;
+        }
+        let start = Instant::now();
+        self.rig.repeat(self.work.path(), self.cookie.as_deref(), times);
+        let took = start.elapsed();
+        if self.allocations == 0.0 {
+            self.count(times);
+        } else {
+            self.took.push(took.as_nanos() as f64 / times as f64);
+        }
+    }
+
+    fn count(&mut self, times: u64) {
+        alloc::start();
+        self.rig.repeat(self.work.path(), self.cookie.as_deref(), times);
+        let counts = alloc::stop();
+        self.allocations = counts.allocations as f64 / times as f64;
+        self.bytes = counts.bytes as f64 / times as f64;
+    }
+
+    fn figures(&self, over: &Self) -> [Figure; 5] {
+        let (work, subject) = (self.work.name(), self.subject.name);
+        let overhead: Vec<_> = self.took.iter().zip(&over.took).map(|(own, bare)| own - bare).collect();
+        [
+            Figure::of(work, subject, "time", "ns", &self.took),
+            Figure::of(work, subject, "over bare", "ns", &overhead),
+            Figure::exact(work, subject, "allocations", "", self.allocations),
+            Figure::exact(work, subject, "allocations over bare", "", self.allocations - over.allocations),
+            Figure::exact(work, subject, "allocated", "B", self.bytes),
+        ]
+    }
+}
