@@ -187,7 +187,8 @@ impl Data {
     }
 
     fn position(&self, escaped: &str) -> Option<usize> {
-        (0..self.members.len()).find(|index| &self.text[self.members.key(*index)] == escaped)
+        let text = self.text.as_bytes();
+        (0..self.members.len()).find(|index| text[self.members.key(*index)] == *escaped.as_bytes())
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {

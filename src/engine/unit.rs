@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Engine, Reading, RunToEnd, deadline};
+use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::{SessionEvent, Stopwatch};
 use crate::journal::Journal;
@@ -59,14 +60,8 @@ impl Unit {
     pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
         let _nothing_under_way = self.io.try_lock().ok()?;
         let (terms, now) = (&self.engine.terms, self.engine.clock.now());
-        let mut state = self.state();
-        if state.needs_store(mode, terms, now) {
-            return None;
-        }
-        match state.begin(mode, terms, now) {
-            Ok(Next::Done(change)) => self.engine.hand_out(change).ok(),
-            Ok(Next::Work(_)) | Err(_) => None,
-        }
+        let change = self.state().settle(mode, terms, now)?;
+        self.engine.hand_out(change).ok()
     }
 
     /// Stores what was changed. Runs to its end even if nobody waits for it any more.
@@ -101,13 +96,14 @@ impl Unit {
 
     async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
         loop {
-            let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
+            let now = self.engine.clock.now();
+            let next = self.state().begin(mode, &self.engine.terms, now)?;
             let work = match next {
                 Next::Done(change) => return Ok(change),
                 Next::Work(work) => work,
             };
             let was_left_over = work.is_unsure();
-            let change = self.perform(*work, mode).await?;
+            let change = self.perform(work, mode, now).await?;
             // An earlier commit has come to its end: now it is the turn of this one.
             if !was_left_over {
                 return Ok(change);
@@ -120,7 +116,7 @@ impl Unit {
     async fn confirmed(&self, change: TokenChange) -> TokenChange {
         let Some(token) = self.state().to_look_up(&self.engine.terms).cloned() else { return change };
         let now = self.engine.clock.now();
-        let found = self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now).await;
+        let found = Box::pin(self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now)).await;
         if let Ok(Recognition::Valid(newer)) = found {
             self.state().confirm(newer, now);
         }
@@ -140,7 +136,7 @@ impl Unit {
                 state.take_unfinished()
             };
             if let Some(work) = left_over {
-                self.perform(*work, Mode::Save).await?;
+                self.perform(work, Mode::Save, self.engine.clock.now()).await?;
             }
             self.catch_up().await
         })
@@ -183,21 +179,21 @@ impl Unit {
         }
     }
 
-    async fn perform(&self, work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn perform(&self, work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
         let stopwatch = Stopwatch::start();
-        let result = self.carry_out(work, mode).await;
+        let result = self.carry_out(work, mode, now).await;
         self.engine.events.committed(stopwatch);
         result
     }
 
-    async fn carry_out(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn carry_out(&self, mut work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
         let seat = match engine.take_seat(&mut work).await {
             Ok(seat) => seat,
             Err(error) => return Err(self.fail(work, error)),
         };
         let limit = engine.terms.limits.max_commit_time();
-        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode)).await;
+        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode, now)).await;
         let result = in_time.unwrap_or_else(|| {
             work.be_unsure();
             Err(SessionError::new(
@@ -228,7 +224,7 @@ impl Unit {
         }
     }
 
-    fn fail(&self, work: Work, error: SessionError) -> SessionError {
+    fn fail(&self, work: Box<Work>, error: SessionError) -> SessionError {
         self.engine.events.commit_failed(work.id(), &error);
         match error.kind() {
             ErrorKind::TooManySessions => self.state().refuse(),
@@ -278,12 +274,12 @@ impl Unit {
     }
 
     fn token_change(&self) -> TokenChange {
-        self.state().token_change(self.engine.clock.now())
+        self.state().token_change(|| self.engine.clock.now())
     }
 
     /// What commits of this request have stored that the client has to know, although the last one has failed.
     pub(crate) fn stored_token_change(&self) -> TokenChange {
-        let change = self.state().stored_token_change(self.engine.clock.now());
+        let change = self.state().stored_token_change(|| self.engine.clock.now());
         // Without random bytes the client is told nothing: it learns a new secret with its next request, or not at all.
         self.engine.hand_out(change).unwrap_or(TokenChange::Keep)
     }
