@@ -1,7 +1,7 @@
 //! One request's part of a session: keeps its [`State`], and does the I/O that it asks for.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::{Engine, Reading, RunToEnd, deadline};
 use crate::clock::Timestamp;
@@ -41,13 +41,14 @@ impl Drop for Locked<'_> {
 pub(crate) struct Unit {
     pub(crate) engine: Arc<Engine>,
     state: Mutex<State>,
-    /// Held while the store is at work for this request: a commit and a reload follow one another.
-    io: tokio::sync::Mutex<()>,
+    /// Held while the store is at work for this request: a commit and a reload follow one another. Made by the first of them:
+    /// most requests have none.
+    io: OnceLock<tokio::sync::Mutex<()>>,
 }
 
 impl Unit {
     pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
-        Arc::new(Self { engine, state: Mutex::new(state), io: tokio::sync::Mutex::new(()) })
+        Arc::new(Self { engine, state: Mutex::new(state), io: OnceLock::new() })
     }
 
     /// Never held while foreign code runs, the application's or a store's.
@@ -56,11 +57,19 @@ impl Unit {
         Locked { state, discarded: Journal::default() }
     }
 
+    fn io(&self) -> &tokio::sync::Mutex<()> {
+        self.io.get_or_init(tokio::sync::Mutex::default)
+    }
+
     /// Ends the request's part at once, if that takes no I/O.
     pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
-        let _nothing_under_way = self.io.try_lock().ok()?;
         let (terms, now) = (&self.engine.terms, self.engine.clock.now());
-        let change = self.state().settle(mode, terms, now)?;
+        let mut state = self.state();
+        // Under the state's lock: whoever begins something from now on finds the state closed.
+        if self.io.get().is_some_and(|io| io.try_lock().is_err()) {
+            return None;
+        }
+        let change = state.settle(mode, terms, now)?;
         self.engine.hand_out(change).ok()
     }
 
@@ -68,7 +77,7 @@ impl Unit {
     pub(crate) fn commit(self: Arc<Self>, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io.lock().await;
+            let _one_at_a_time = self.io().lock().await;
             let Some(failure) = self.failure(mode) else {
                 let change = self.store(mode).await?;
                 if mode == Mode::Save {
@@ -127,7 +136,7 @@ impl Unit {
     pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io.lock().await;
+            let _one_at_a_time = self.io().lock().await;
             let left_over = {
                 let mut state = self.state();
                 if state.present().is_none() {
