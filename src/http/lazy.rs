@@ -177,7 +177,8 @@ impl Visit {
         let open = || async {
             let Shared { manager, transport, .. } = &*self.shared;
             let (shown, place) = transport.read(&self.captured, manager.longest_text());
-            let session = manager.open_shown(&shown, self.bond.clone()).await?;
+            // In a place of its own, or every handler's future would have room for it.
+            let session = Box::pin(manager.open_shown(&shown, self.bond.clone())).await?;
             Ok::<_, SessionError>(Opened { session, place })
         };
         let Opened { session, .. } = self.opened.get_or_try_init(open).await?;

@@ -39,8 +39,11 @@ impl IssuedToken {
     /// The text for the client to keep and to show: that of the [token](Token::expose), and what it holds of its session
     /// beside that, if it does (`CookieStore`).
     pub fn text(&self) -> Zeroizing<String> {
-        let (token, carried) = (self.token.expose(), self.carried.as_deref().unwrap_or_default());
-        Zeroizing::new([&token, carried].concat())
+        let token = self.token.expose();
+        match &self.carried {
+            Some(carried) => Zeroizing::new([&token, &**carried].concat()),
+            None => token,
+        }
     }
 
     /// Whether the client is to hold more than the token, so that what it has is out of date.

@@ -365,8 +365,11 @@ impl Work {
     }
 
     fn save(&mut self, base: &Present, data: Data, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
+        // Not by a clone of the old contents, which would copy the old data as well.
+        let Contents { id, created_at, deadline, persistent, digest, .. } = *base.contents;
+        let (origin, extras) = (terms.origin.clone(), base.contents.extras.clone());
         let write = self.write.unwrap_or_default();
-        let mut contents = Contents { write, data, ..(*base.contents).clone() };
+        let mut contents = Contents { origin, id, created_at, deadline, persistent, digest, write, extras, data };
         if let Some(user) = &self.lifecycle.login {
             contents.extras.user = Some(user.clone());
             contents.extras.end_by = None;

@@ -1,5 +1,6 @@
 //! Writes `Set-Cookie` (RFC 6265bis section 4.1).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use ::cookie::{Cookie, CookieBuilder};
@@ -85,8 +86,12 @@ fn name_of(cookie: &HeaderValue) -> &[u8] {
 }
 
 fn to_header(cookie: &Cookie<'_>) -> HeaderValue {
+    // With room for the attributes, so that it need not grow for each of them.
+    let mut text = String::with_capacity(cookie.name().len() + cookie.value().len() + 128);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{cookie}");
     let mut value =
-        HeaderValue::try_from(cookie.to_string()).expect("name and attributes were checked, and a token is base64url");
+        HeaderValue::try_from(text).expect("name and attributes were checked, and a token is base64url");
     // Keeps the token out of `Debug` output and out of HPACK's shared table.
     value.set_sensitive(true);
     value
