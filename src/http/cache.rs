@@ -3,6 +3,12 @@
 use http::header::{CACHE_CONTROL, Entry, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What is said to some caches alone (RFC 9213).
+static TARGETED: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
+
 /// The answer depends on this header of the request (RFC 9110 section 12.5.5).
 pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
     let says = |said: &str| said == "*" || said.eq_ignore_ascii_case(name.as_str());
@@ -16,23 +22,24 @@ pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
 /// No cache, shared or not, keeps an answer that hands out a token, unless the handler has seen to it already.
 pub(super) fn forbid_storing(headers: &mut HeaderMap) {
     // `private="set-cookie"` is not `private`: it keeps back a field, and shared caches may store the rest.
-    if !says(headers, "private") && !says(headers, "no-store") {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match headers.entry(CACHE_CONTROL) {
+        Entry::Occupied(said) if ["private", "no-store"].iter().any(|kept| says(said.iter(), kept)) => {}
+        Entry::Occupied(mut said) => drop(said.insert(NO_STORE)),
+        Entry::Vacant(said) => drop(said.insert(NO_STORE)),
     }
     // What is aimed at some caches outranks for them what is said to all (RFC 9213 section 2.2).
-    for targeted in ["cdn-cache-control", "surrogate-control"] {
+    for targeted in &TARGETED {
         headers.remove(targeted);
     }
 }
 
 /// Whether the handler wants everybody's caches to keep the answer.
 pub(super) fn is_public(headers: &HeaderMap) -> bool {
-    says(headers, "public")
+    says(headers.get_all(CACHE_CONTROL).iter(), "public")
 }
 
-fn says(headers: &HeaderMap, directive: &str) -> bool {
-    let matches = |said: &str| said.eq_ignore_ascii_case(directive);
-    headers.get_all(CACHE_CONTROL).iter().any(|value| list(value).any(matches))
+fn says<'a>(mut values: impl Iterator<Item = &'a HeaderValue>, directive: &str) -> bool {
+    values.any(|value| list(value).any(|said| said.eq_ignore_ascii_case(directive)))
 }
 
 fn list(value: &HeaderValue) -> impl Iterator<Item = &str> {

@@ -65,6 +65,8 @@ pub struct SessionCookie {
     chunks: usize,
     /// The name with its prefix, worked out by `prepare`.
     name: String,
+    /// What follows the value, worked out by `prepare`: the same in every cookie, but for `Max-Age`.
+    attributes: String,
 }
 
 /// Which prefix the cookie's name gets.
@@ -102,6 +104,7 @@ impl SessionCookie {
             partitioned: false,
             chunks: 1,
             name: String::new(),
+            attributes: String::new(),
         }
     }
 
@@ -167,6 +170,7 @@ impl SessionCookie {
     pub(super) fn of_session(name: &str) -> Self {
         let mut cookie = Self::new(name.to_owned());
         cookie.name = cookie.prefixed_name();
+        cookie.attributes = cookie.written_attributes();
         cookie
     }
 
@@ -181,6 +185,7 @@ impl SessionCookie {
             return Err(ConfigError::Limit { option: "SessionCookie::chunks", range: "from 1 to 4" });
         }
         self.name = self.prefixed_name();
+        self.attributes = self.written_attributes();
         self.check_characters()?;
         self.check_prefix()?;
         if !self.secure {

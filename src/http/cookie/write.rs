@@ -28,13 +28,22 @@ impl SessionCookie {
     }
 
     fn cookie(&self, name: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
-        let mut cookie = self.attributes(name, value);
+        let mut text = String::with_capacity(name.len() + value.len() + self.attributes.len() + 32);
+        for part in [name, "=", value, &self.attributes] {
+            text.push_str(part);
+        }
         if let Some(lifetime) = lifetime {
             // Rounded up: the cookie is still there in the second in which the session ends.
             let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
-            cookie = cookie.max_age(time::Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "; Max-Age={seconds}");
         }
-        to_header(&cookie.build())
+        to_header(text)
+    }
+
+    /// The attributes as they stand behind a value.
+    pub(super) fn written_attributes(&self) -> String {
+        self.build("", "").build().to_string().split_off("=".len())
     }
 
     /// The cookies that take ours away.
@@ -45,8 +54,8 @@ impl SessionCookie {
 
     /// The same attributes, no value, and an end in the past.
     fn removal_of(&self, name: &str) -> HeaderValue {
-        let past = self.attributes(name, "").max_age(time::Duration::ZERO).expires(OffsetDateTime::UNIX_EPOCH);
-        to_header(&past.build())
+        let past = self.build(name, "").max_age(time::Duration::ZERO).expires(OffsetDateTime::UNIX_EPOCH);
+        to_header(past.build().to_string())
     }
 
     /// Puts a cookie of ours on an answer, in the place of any other of the same name: there may be only one (RFC 6265bis section
@@ -64,7 +73,7 @@ impl SessionCookie {
         headers.append(SET_COOKIE, ours.clone());
     }
 
-    fn attributes<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
+    fn build<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
         let mut cookie = Cookie::build((name, value))
             .http_only(self.http_only)
             .same_site(self.same_site)
@@ -85,13 +94,9 @@ fn name_of(cookie: &HeaderValue) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
-fn to_header(cookie: &Cookie<'_>) -> HeaderValue {
-    // With room for the attributes, so that it need not grow for each of them.
-    let mut text = String::with_capacity(cookie.name().len() + cookie.value().len() + 128);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{cookie}");
+fn to_header(cookie: String) -> HeaderValue {
     let mut value =
-        HeaderValue::try_from(text).expect("name and attributes were checked, and a token is base64url");
+        HeaderValue::try_from(cookie).expect("name and attributes were checked, and a token is base64url");
     // Keeps the token out of `Debug` output and out of HPACK's shared table.
     value.set_sensitive(true);
     value
