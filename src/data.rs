@@ -187,7 +187,12 @@ impl Data {
     }
 
     fn position(&self, escaped: &str) -> Option<usize> {
-        (0..self.members.len()).find(|index| &self.text[self.members.key(*index)] == escaped)
+        let (text, mut end_of_last) = (self.text.as_bytes(), 0);
+        self.members.iter().position(|member| {
+            let key = &text[end_of_last + 2..member.value as usize - 2];
+            end_of_last = member.end as usize;
+            *key == *escaped.as_bytes()
+        })
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {

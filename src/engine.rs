@@ -69,7 +69,7 @@ impl Engine {
             Ok((_, present)) if self.refuses(&present, bond.as_ref()) => self.absent(Absence::Mismatch, bond),
             Ok((engine, present)) => {
                 self.events.emit(SessionEvent::Resumed { id: present.id() });
-                Unit::new(engine, State::new(Ok(present), now).bound_to(bond))
+                Unit::new(engine, State::new(Ok(present), bond, now))
             }
             Err(absence) => self.absent(absence, bond),
         })
@@ -105,7 +105,7 @@ impl Engine {
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
                 Recognition::Replayed(version) => {
-                    if engine.end_replayed(&shown.token, version, now).await? {
+                    if Box::pin(engine.end_replayed(&shown.token, version, now)).await? {
                         valid = valid.filter(|(_, present)| present.id() != id);
                     }
                 }
@@ -131,7 +131,7 @@ impl Engine {
         if ended {
             self.endings.announce(id);
             // It is over: what cannot be deleted now is swept.
-            let _ = self.call("delete", self.store.delete(id)).await;
+            let _ = self.call("delete", (*self.store).delete(id)).await;
         }
         Ok(ended)
     }
@@ -167,7 +167,7 @@ impl Engine {
 
     /// The part of a request that has no session yet.
     pub(crate) fn absent(self: &Arc<Self>, absence: Absence, bond: Option<Bond>) -> Arc<Unit> {
-        Unit::new(self.for_visitor(), State::new(Err(absence), self.clock.now()).bound_to(bond))
+        Unit::new(self.for_visitor(), State::new(Err(absence), bond, self.clock.now()))
     }
 
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,
@@ -176,7 +176,7 @@ impl Engine {
         let recognition = self.recognize(token, Reading::Any, Bearer::Newcomer, now).await?;
         let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed(_));
         if is_bad && self.store.fresh_reads().is_some() {
-            return self.recognize(token, Reading::Fresh, Bearer::Newcomer, now).await;
+            return Box::pin(self.recognize(token, Reading::Fresh, Bearer::Newcomer, now)).await;
         }
         Ok(recognition)
     }
@@ -223,16 +223,16 @@ impl Engine {
     }
 
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
-    async fn store_changes(&self, work: &mut Work, mode: Mode) -> Result<Stored, SessionError> {
+    async fn store_changes(&self, work: &mut Work, mode: Mode, now: Timestamp) -> Result<Stored, SessionError> {
         let mut backoff = Backoff::default();
-        let (mut retries, mut failed_before, mut turn) = (0, false, None);
-        let mut next = if work.is_unsure() { self.look_again(work).await? } else { self.first_step(work)? };
+        let (mut retries, mut failed_before, mut turn, mut now) = (0, false, None, now);
+        let mut next = if work.is_unsure() { Box::pin(self.look_again(work)).await? } else { self.first_step(work, now)? };
         loop {
             let step = match next {
                 Rebased::Done(stored) => return Ok(stored),
                 Rebased::Again(step) => step,
             };
-            match self.take(&step).await {
+            match self.take(&step, now).await {
                 Ok(Taken::Done) => {
                     if let (Some(id), 1..) = (work.id(), retries) {
                         self.events.emit(SessionEvent::Retried { id, retries });
@@ -245,7 +245,7 @@ impl Engine {
                 Ok(Taken::Conflict) => {
                     retries += 1;
                     match work.id() {
-                        Some(id) if turn.is_none() => turn = Some(self.turns.wait(id).await),
+                        Some(id) if turn.is_none() => turn = Some(Box::pin(self.turns.wait(id)).await),
                         // Only another process, or a request that has just come, can have been faster.
                         _ => backoff.wait().await,
                     }
@@ -261,23 +261,24 @@ impl Engine {
                     failed_before = true;
                 }
             }
-            next = self.look_again(work).await?;
+            next = Box::pin(self.look_again(work)).await?;
+            now = self.clock.now();
         }
     }
 
-    fn first_step(&self, work: &mut Work) -> Result<Rebased, SessionError> {
-        work.first_step(unique_name()?, &self.terms, self.clock.now()).map(Rebased::Again)
+    fn first_step(&self, work: &mut Work, now: Timestamp) -> Result<Rebased, SessionError> {
+        work.first_step(unique_name()?, &self.terms, now).map(Rebased::Again)
     }
 
     /// After a conflict or a failure: what is there now, and what it means.
     async fn look_again(&self, work: &mut Work) -> Result<Rebased, SessionError> {
+        let now = self.clock.now();
         if work.is_delete_in_any_case() {
-            return self.first_step(work);
+            return self.first_step(work, now);
         }
         let Some(token) = work.token().cloned() else {
-            return self.first_step(work);
+            return self.first_step(work, now);
         };
-        let now = self.clock.now();
         let found = self.load(token.id(), now, Reading::Fresh).await?;
         // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
         if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
@@ -299,8 +300,8 @@ impl Engine {
         ))
     }
 
-    async fn take(&self, step: &Step) -> Result<Taken, StoreError> {
-        let (store, now) = (&self.store, self.clock.now());
+    async fn take(&self, step: &Step, now: Timestamp) -> Result<Taken, StoreError> {
+        let store = &*self.store;
         Ok(match step {
             Step::Create(record) => match self.call("create", store.create(record, now)).await? {
                 CreateOutcome::Created => Taken::Done,
@@ -315,7 +316,7 @@ impl Engine {
                 Taken::Done
             }
             Step::DeleteUnchanged { id, expected } => {
-                match self.expire_unchanged(*id, *expected).await? {
+                match Box::pin(self.expire_unchanged(*id, *expected)).await? {
                     SaveOutcome::Conflict => return Ok(Taken::Conflict),
                     SaveOutcome::Saved => self.call("delete", store.delete(*id)).await?,
                     SaveOutcome::Gone => {}
@@ -328,13 +329,14 @@ impl Engine {
 
     /// Makes a record expire that has not changed: for everybody, whatever is on its way to it.
     async fn expire_unchanged(&self, id: SessionId, expected: Version) -> Result<SaveOutcome, StoreError> {
-        self.call("touch", self.store.touch(id, expected, LONG_AGO, self.clock.now())).await
+        self.call("touch", (*self.store).touch(id, expected, LONG_AGO, self.clock.now())).await
     }
 
     async fn load(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {
         match reading {
-            Reading::Any => self.call("load", self.store.load(id, now)).await,
-            Reading::Fresh => self.call("load", load_fresh(&self.store, id, now)).await,
+            // Not through the `Arc`, which is a store as well, and would box the future once more.
+            Reading::Any => self.call("load", (*self.store).load(id, now)).await,
+            Reading::Fresh => Box::pin(self.call("load", load_fresh(&*self.store, id, now))).await,
         }
     }
 

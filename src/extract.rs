@@ -62,7 +62,7 @@ impl<S: Send + Sync, T: BagContent> FromRequestParts<S> for Bag<T> {
 }
 
 async fn load(parts: &Parts, name: &str) -> Result<Session, SessionError> {
-    LazySession::named(&parts.extensions, name)?.load().await
+    LazySession::load_named(&parts.extensions, name).await
 }
 
 fn existing(session: Session) -> Option<Session> {

@@ -343,5 +343,5 @@ impl SessionManager {
 }
 
 fn bond(bytes: &[u8]) -> Bond {
-    Bond(Some(Bytes::copy_from_slice(bytes)))
+    Bond::new(Some(Bytes::copy_from_slice(bytes)))
 }

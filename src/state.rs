@@ -134,13 +134,14 @@ impl View {
 }
 
 impl State {
-    pub(crate) fn new(origin: Result<Present, Absence>, now: Timestamp) -> Self {
+    /// What it begins, or logs in, is bound to `bond`.
+    pub(crate) fn new(origin: Result<Present, Absence>, bond: Option<Bond>, now: Timestamp) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
             failure: None,
             opened_at: now,
-            bond: None,
+            bond,
             token_change: match &origin {
                 Ok(present) if present.has_to_be_told(now) => PendingChange::Issue,
                 _ => PendingChange::Keep,
@@ -160,14 +161,9 @@ impl State {
         }
     }
 
-    /// What it begins, or logs in, is bound to this.
-    pub(crate) fn bound_to(self, bond: Option<Bond>) -> Self {
-        Self { bond, ..self }
-    }
-
     /// A part of its own in a session, beyond the request that has opened it.
     pub(crate) fn detached(present: Present, now: Timestamp) -> Self {
-        Self { client: Client::OutOfReach, ..Self::new(Ok(Present { shown: None, ..present }), now) }
+        Self { client: Client::OutOfReach, ..Self::new(Ok(Present { shown: None, ..present }), None, now) }
     }
 
     /// What such a part begins with.
@@ -378,6 +374,18 @@ impl State {
             || self.due_upkeep(mode, terms, now).is_some()
     }
 
+    /// Ends the request's part, unless that takes I/O: what the client has to be told.
+    pub(crate) fn settle(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Option<TokenChange> {
+        if self.needs_store(mode, terms, now) {
+            return None;
+        }
+        self.close();
+        if mode == Mode::FinalWithoutData {
+            self.drop_data_changes();
+        }
+        Some(self.token_change(|| now))
+    }
+
     /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
@@ -398,7 +406,7 @@ impl State {
         }
         let upkeep = self.due_upkeep(mode, terms, now);
         if !self.has_something_to_store(mode, terms) && upkeep.is_none() {
-            return Ok(Next::Done(self.token_change(now)));
+            return Ok(Next::Done(self.token_change(|| now)));
         }
         let work = Work::new(
             self.origin.clone(),
@@ -407,8 +415,9 @@ impl State {
             self.reads.clone(),
             std::mem::take(&mut self.lifecycle),
             upkeep.unwrap_or_default(),
+            self.bond.clone(),
         );
-        Ok(Next::Work(Box::new(work.bound_to(self.bond.clone()))))
+        Ok(Next::Work(work))
     }
 
     fn has_something_to_store(&self, mode: Mode, terms: &Terms) -> bool {
@@ -489,9 +498,9 @@ impl State {
 
     /// Ends a commit that has failed. Its changes are there again, to be tried once more; if they may have been stored, they
     /// stay together until that is known.
-    pub(crate) fn restore(&mut self, work: Work) {
+    pub(crate) fn restore(&mut self, work: Box<Work>) {
         if work.is_unsure() {
-            self.unfinished = Some(Box::new(work));
+            self.unfinished = Some(work);
             return;
         }
         let (mut journal, lifecycle) = work.into_changes();

@@ -76,7 +76,7 @@ impl Engine {
         };
         let Some(user) = present.contents.extras.user.as_deref().filter(|_| work.is_login()) else { return stored };
         let limit = self.terms.limits.max_commit_time();
-        match deadline::within(limit, self.keep_newest(most, user, present.id())).await {
+        match deadline::within(limit, Box::pin(self.keep_newest(most, user, present.id()))).await {
             Some(Ok(false)) => Stored::Dropped(DropReason::Ended),
             // The login is stored. The next one makes up for what could not be done: an event tells of it.
             Some(Ok(true) | Err(_)) | None => stored,

@@ -48,7 +48,7 @@ impl Engine {
         }
         let Some((id, user)) = work.login()? else { return Ok(None) };
         let (seat, limit) = (Seat { user, id }, self.terms.limits.max_commit_time());
-        deadline::within(limit, self.seat(&seat, most)).await.unwrap_or_else(|| Err(contended()))?;
+        deadline::within(limit, Box::pin(self.seat(&seat, most))).await.unwrap_or_else(|| Err(contended()))?;
         Ok(Some(seat))
     }
 
@@ -64,7 +64,7 @@ impl Engine {
                 backoff.wait().await;
             }
         };
-        deadline::within(self.terms.limits.max_commit_time(), leave).await;
+        deadline::within(self.terms.limits.max_commit_time(), Box::pin(leave)).await;
     }
 
     async fn seat(&self, seat: &Seat, most: usize) -> Result<(), SessionError> {

@@ -1,9 +1,10 @@
 //! One request's part of a session: keeps its [`State`], and does the I/O that it asks for.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::{Engine, Reading, RunToEnd, deadline};
+use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::{SessionEvent, Stopwatch};
 use crate::journal::Journal;
@@ -40,13 +41,14 @@ impl Drop for Locked<'_> {
 pub(crate) struct Unit {
     pub(crate) engine: Arc<Engine>,
     state: Mutex<State>,
-    /// Held while the store is at work for this request: a commit and a reload follow one another.
-    io: tokio::sync::Mutex<()>,
+    /// Held while the store is at work for this request: a commit and a reload follow one another. Made by the first of them:
+    /// most requests have none.
+    io: OnceLock<tokio::sync::Mutex<()>>,
 }
 
 impl Unit {
     pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
-        Arc::new(Self { engine, state: Mutex::new(state), io: tokio::sync::Mutex::new(()) })
+        Arc::new(Self { engine, state: Mutex::new(state), io: OnceLock::new() })
     }
 
     /// Never held while foreign code runs, the application's or a store's.
@@ -55,25 +57,27 @@ impl Unit {
         Locked { state, discarded: Journal::default() }
     }
 
+    fn io(&self) -> &tokio::sync::Mutex<()> {
+        self.io.get_or_init(tokio::sync::Mutex::default)
+    }
+
     /// Ends the request's part at once, if that takes no I/O.
     pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
-        let _nothing_under_way = self.io.try_lock().ok()?;
         let (terms, now) = (&self.engine.terms, self.engine.clock.now());
         let mut state = self.state();
-        if state.needs_store(mode, terms, now) {
+        // Under the state's lock: whoever begins something from now on finds the state closed.
+        if self.io.get().is_some_and(|io| io.try_lock().is_err()) {
             return None;
         }
-        match state.begin(mode, terms, now) {
-            Ok(Next::Done(change)) => self.engine.hand_out(change).ok(),
-            Ok(Next::Work(_)) | Err(_) => None,
-        }
+        let change = state.settle(mode, terms, now)?;
+        self.engine.hand_out(change).ok()
     }
 
     /// Stores what was changed. Runs to its end even if nobody waits for it any more.
     pub(crate) fn commit(self: Arc<Self>, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io.lock().await;
+            let _one_at_a_time = self.io().lock().await;
             let Some(failure) = self.failure(mode) else {
                 let change = self.store(mode).await?;
                 if mode == Mode::Save {
@@ -101,13 +105,14 @@ impl Unit {
 
     async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
         loop {
-            let next = self.state().begin(mode, &self.engine.terms, self.engine.clock.now())?;
+            let now = self.engine.clock.now();
+            let next = self.state().begin(mode, &self.engine.terms, now)?;
             let work = match next {
                 Next::Done(change) => return Ok(change),
                 Next::Work(work) => work,
             };
             let was_left_over = work.is_unsure();
-            let change = self.perform(*work, mode).await?;
+            let change = self.perform(work, mode, now).await?;
             // An earlier commit has come to its end: now it is the turn of this one.
             if !was_left_over {
                 return Ok(change);
@@ -120,7 +125,7 @@ impl Unit {
     async fn confirmed(&self, change: TokenChange) -> TokenChange {
         let Some(token) = self.state().to_look_up(&self.engine.terms).cloned() else { return change };
         let now = self.engine.clock.now();
-        let found = self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now).await;
+        let found = Box::pin(self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now)).await;
         if let Ok(Recognition::Valid(newer)) = found {
             self.state().confirm(newer, now);
         }
@@ -131,7 +136,7 @@ impl Unit {
     pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
         let engine = self.engine.clone();
         RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io.lock().await;
+            let _one_at_a_time = self.io().lock().await;
             let left_over = {
                 let mut state = self.state();
                 if state.present().is_none() {
@@ -140,7 +145,7 @@ impl Unit {
                 state.take_unfinished()
             };
             if let Some(work) = left_over {
-                self.perform(*work, Mode::Save).await?;
+                self.perform(work, Mode::Save, self.engine.clock.now()).await?;
             }
             self.catch_up().await
         })
@@ -183,21 +188,21 @@ impl Unit {
         }
     }
 
-    async fn perform(&self, work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn perform(&self, work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
         let stopwatch = Stopwatch::start();
-        let result = self.carry_out(work, mode).await;
+        let result = self.carry_out(work, mode, now).await;
         self.engine.events.committed(stopwatch);
         result
     }
 
-    async fn carry_out(&self, mut work: Work, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn carry_out(&self, mut work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
         let engine = &self.engine;
         let seat = match engine.take_seat(&mut work).await {
             Ok(seat) => seat,
             Err(error) => return Err(self.fail(work, error)),
         };
         let limit = engine.terms.limits.max_commit_time();
-        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode)).await;
+        let in_time = deadline::within(limit, engine.store_changes(&mut work, mode, now)).await;
         let result = in_time.unwrap_or_else(|| {
             work.be_unsure();
             Err(SessionError::new(
@@ -228,7 +233,7 @@ impl Unit {
         }
     }
 
-    fn fail(&self, work: Work, error: SessionError) -> SessionError {
+    fn fail(&self, work: Box<Work>, error: SessionError) -> SessionError {
         self.engine.events.commit_failed(work.id(), &error);
         match error.kind() {
             ErrorKind::TooManySessions => self.state().refuse(),
@@ -278,12 +283,12 @@ impl Unit {
     }
 
     fn token_change(&self) -> TokenChange {
-        self.state().token_change(self.engine.clock.now())
+        self.state().token_change(|| self.engine.clock.now())
     }
 
     /// What commits of this request have stored that the client has to know, although the last one has failed.
     pub(crate) fn stored_token_change(&self) -> TokenChange {
-        let change = self.state().stored_token_change(self.engine.clock.now());
+        let change = self.state().stored_token_change(|| self.engine.clock.now());
         // Without random bytes the client is told nothing: it learns a new secret with its next request, or not at all.
         self.engine.hand_out(change).unwrap_or(TokenChange::Keep)
     }

@@ -10,9 +10,12 @@ use crate::clock::Timestamp;
 use crate::error::{SessionError, StoreError};
 use crate::token::SessionId;
 
-/// Where the events of one kind of sessions go.
+/// Where the events of one kind of sessions go. A clone is one reference count.
 #[derive(Clone, Default)]
-pub(crate) struct Events {
+pub(crate) struct Events(Arc<Listeners>);
+
+#[derive(Clone, Default)]
+struct Listeners {
     /// What the sessions are called.
     session: Arc<str>,
     hook: Option<Arc<Hook>>,
@@ -21,44 +24,44 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn named(session: &str) -> Self {
-        Self { session: session.into(), ..Self::default() }
+        Self(Arc::new(Listeners { session: session.into(), ..Listeners::default() }))
     }
 
     /// The same for sessions of another name.
     pub(crate) fn rename(&mut self, session: &str) {
-        self.session = session.into();
+        Arc::make_mut(&mut self.0).session = session.into();
     }
 
     pub(crate) fn listen(&mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) {
-        self.hook = Some(Arc::new(Hook::new(hook)));
+        Arc::make_mut(&mut self.0).hook = Some(Arc::new(Hook::new(hook)));
     }
 
     /// Tells everybody.
     pub(crate) fn emit(&self, event: SessionEvent) {
-        metrics::count(&self.session, event.name());
+        metrics::count(&self.0.session, event.name());
         self.tell(event);
     }
 
     fn tell(&self, event: SessionEvent) {
-        trace::write(&self.session, &event);
-        if let Some(hook) = &self.hook
+        trace::write(&self.0.session, &event);
+        if let Some(hook) = &self.0.hook
             && !hook.tell(event)
         {
-            metrics::count_missed(&self.session);
+            metrics::count_missed(&self.0.session);
         }
     }
 
     /// Counts each, and tells of as many as anybody wants to read.
     pub(crate) fn unknown_token(&self, id: Option<SessionId>, now: Timestamp) {
         let event = |suppressed| SessionEvent::UnknownToken { id, suppressed };
-        metrics::count(&self.session, event(0).name());
-        if let Some(suppressed) = self.unknown_tokens.admit(now) {
+        metrics::count(&self.0.session, event(0).name());
+        if let Some(suppressed) = self.0.unknown_tokens.admit(now) {
             self.tell(event(suppressed));
         }
     }
 
     pub(crate) fn store_failed(&self, operation: &'static str, error: &StoreError) {
-        metrics::count_failure(&self.session, operation, error.kind());
+        metrics::count_failure(&self.0.session, operation, error.kind());
         self.emit(SessionEvent::StoreFailed { operation, kind: error.kind(), cause: chain(error) });
     }
 
@@ -72,18 +75,18 @@ impl Events {
 
     /// A call to the store has come to its end.
     pub(crate) fn store_called(&self, operation: &'static str, stopwatch: Stopwatch) {
-        stopwatch.record_store(&self.session, operation);
+        stopwatch.record_store(&self.0.session, operation);
     }
 
     /// A commit has come to its end.
     pub(crate) fn committed(&self, stopwatch: Stopwatch) {
-        stopwatch.record_commit(&self.session);
+        stopwatch.record_commit(&self.0.session);
     }
 }
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.hook.is_some() { "Events(hook)" } else { "Events" })
+        f.write_str(if self.0.hook.is_some() { "Events(hook)" } else { "Events" })
     }
 }
 

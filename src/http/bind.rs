@@ -25,7 +25,7 @@ impl Bind {
 
     pub(super) fn read<B>(&self, request: Request<B>) -> (Bond, Request<B>) {
         let (parts, body) = request.into_parts();
-        (Bond((self.0)(&parts)), Request::from_parts(parts, body))
+        (Bond::new((self.0)(&parts)), Request::from_parts(parts, body))
     }
 }
 

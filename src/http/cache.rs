@@ -1,14 +1,15 @@
 //! What caches may do with answers that depend on a session (RFC 9111).
 
-use http::header::{CACHE_CONTROL, VARY};
+use http::header::{CACHE_CONTROL, Entry, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The answer depends on this header of the request (RFC 9110 section 12.5.5).
 pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
-    let said = |said: &str| said == "*" || said.eq_ignore_ascii_case(name.as_str());
-    let said_already = headers.get_all(VARY).iter().any(|value| list(value).any(said));
-    if !said_already {
-        headers.append(VARY, name.clone().into());
+    let says = |said: &str| said == "*" || said.eq_ignore_ascii_case(name.as_str());
+    match headers.entry(VARY) {
+        Entry::Vacant(vary) => drop(vary.insert(name.clone().into())),
+        Entry::Occupied(vary) if vary.iter().any(|value| list(value).any(says)) => {}
+        Entry::Occupied(mut vary) => vary.append(name.clone().into()),
     }
 }
 

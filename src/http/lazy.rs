@@ -59,12 +59,13 @@ impl LazySession {
     ///
     /// [`ErrorKind::MissingLayer`] if the request did not come through a layer of this name.
     pub fn named(extensions: &Extensions, name: &str) -> Result<Self, SessionError> {
-        if extensions.get::<Stateless>().is_some() {
-            return Err(stateless());
-        }
-        let mut visits = Visit::all(extensions);
-        let visit = visits.find(|visit| visit.shared.manager.session_name() == name);
-        visit.map(|visit| Self(visit.clone())).ok_or_else(|| missing(name))
+        Visit::named(extensions, name).map(|visit| Self(visit.clone()))
+    }
+
+    /// The session of such a one, loaded.
+    #[cfg(feature = "axum")]
+    pub(crate) async fn load_named(extensions: &Extensions, name: &str) -> Result<Session, SessionError> {
+        Visit::named(extensions, name)?.load().await
     }
 
     /// The session: loaded at the first call, the same one at every further call of this request.
@@ -148,6 +149,14 @@ impl Visit {
         });
         request.extensions_mut().insert(Innermost(visit.clone()));
         Some(visit)
+    }
+
+    fn named<'a>(extensions: &'a Extensions, name: &str) -> Result<&'a Arc<Self>, SessionError> {
+        if extensions.get::<Stateless>().is_some() {
+            return Err(stateless());
+        }
+        let mut visits = Self::all(extensions);
+        visits.find(|visit| visit.shared.manager.session_name() == name).ok_or_else(|| missing(name))
     }
 
     /// From the innermost layer outwards.

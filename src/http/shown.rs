@@ -5,22 +5,26 @@ use crate::engine::{MAX_TOKENS, Shown, ShownToken};
 /// What these values show, of which each should be a token, or a longer text that begins with one.
 pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>, longest: usize) -> Shown {
     let mut distinct = [&[][..]; MAX_TOKENS];
-    let mut count = 0;
+    let (mut first, mut others) = (None, Vec::new());
     let mut any = false;
     for value in values {
         any = true;
-        if distinct[..count].contains(&value) || ShownToken::parse(value, longest).is_none() {
+        let count = usize::from(first.is_some()) + others.len();
+        if distinct[..count].contains(&value) {
             continue;
         }
+        let Some(token) = ShownToken::parse(value, longest) else { continue };
         if count == MAX_TOKENS {
             return Shown::TooMany;
         }
         distinct[count] = value;
-        count += 1;
+        match first {
+            None => first = Some(token),
+            Some(_) => others.push(token),
+        }
     }
-    let mut tokens = distinct[..count].iter().filter_map(|value| ShownToken::parse(value, longest));
-    match tokens.next() {
-        Some(first) => Shown::Tokens(first, tokens.collect()),
+    match first {
+        Some(first) => Shown::Tokens(first, others),
         None if any => Shown::Malformed,
         None => Shown::Nothing,
     }

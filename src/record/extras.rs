@@ -11,7 +11,7 @@ use crate::token::{CsrfMask, TokenDigest};
 
 /// What most visitors' sessions have nothing of, kept apart, so that a store with a million of them keeps no room for it.
 #[derive(Clone, Default)]
-pub(crate) struct Extras(Option<Box<ExtraFields>>);
+pub(crate) struct Extras(Option<Arc<ExtraFields>>);
 
 #[derive(Clone, Default)]
 pub(crate) struct ExtraFields {
@@ -52,7 +52,7 @@ static NONE: ExtraFields = ExtraFields {
 
 impl From<ExtraFields> for Extras {
     fn from(fields: ExtraFields) -> Self {
-        Self((!fields.is_empty()).then(|| Box::new(fields)))
+        Self((!fields.is_empty()).then(|| Arc::new(fields)))
     }
 }
 
@@ -83,6 +83,6 @@ impl Deref for Extras {
 /// Makes the room. Who writes that there is nothing looks first whether there is something.
 impl DerefMut for Extras {
     fn deref_mut(&mut self) -> &mut ExtraFields {
-        self.0.get_or_insert_default()
+        Arc::make_mut(self.0.get_or_insert_default())
     }
 }

@@ -1,6 +1,7 @@
 //! What a session is bound to beside its secret, if the application says so.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -23,12 +24,16 @@ pub enum OnMismatch {
 
 /// What a request has of what sessions are bound to: nothing, perhaps.
 #[derive(Clone)]
-pub(crate) struct Bond(pub(crate) Option<Bytes>);
+pub(crate) struct Bond(Arc<Option<Bytes>>);
 
 impl Bond {
+    pub(crate) fn new(shown: Option<Bytes>) -> Self {
+        Self(Arc::new(shown))
+    }
+
     /// What a record keeps of it. It depends on the session, so that nobody sees who has the same.
     pub(super) fn digest(&self, id: SessionId, terms: &Terms) -> Option<TokenDigest> {
-        self.0.as_ref().map(|bytes| terms.digester.digest_bond(id, bytes))
+        (*self.0).as_ref().map(|bytes| terms.digester.digest_bond(id, bytes))
     }
 
     /// Whether it is what a session is bound to. One that is bound to nothing takes everything.

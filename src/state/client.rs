@@ -77,7 +77,7 @@ pub(super) enum PendingChange {
 
 impl State {
     /// What the client has to be told once the request ends.
-    pub(crate) fn token_change(&self, now: Timestamp) -> TokenChange {
+    pub(crate) fn token_change(&self, now: impl Fn() -> Timestamp) -> TokenChange {
         match (self.stored_token_change(now), &self.origin) {
             (TokenChange::Keep, Err(Absence::Unknown)) => TokenChange::Remove,
             (change, _) => change,
@@ -86,14 +86,14 @@ impl State {
 
     /// What earlier commits have stored that the client has to know, even if a later one has failed. What it showed in vain is
     /// not among that: with a store that fails, nobody can tell.
-    pub(crate) fn stored_token_change(&self, now: Timestamp) -> TokenChange {
+    pub(crate) fn stored_token_change(&self, now: impl Fn() -> Timestamp) -> TokenChange {
         let issued = |present: &Present| IssuedToken {
             token: present.token.clone(),
             carried: None,
             lifetime: present
                 .contents
                 .persistent
-                .then(|| present.expires_at.saturating_since(now).min(COOKIE_LIFETIME_MAX)),
+                .then(|| present.expires_at.saturating_since(now()).min(COOKIE_LIFETIME_MAX)),
         };
         match (self.token_change, &self.origin) {
             (PendingChange::Remove, _) => TokenChange::Remove,

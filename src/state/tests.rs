@@ -30,7 +30,7 @@ fn later(seconds: u64) -> Timestamp {
 
 fn work(state: &mut State, terms: &Terms) -> Work {
     match state.begin(Mode::Final, terms, NOW).unwrap() {
-        Next::Work(work) => *work,
+        Next::Work(work) => work,
         Next::Done(change) => panic!("nothing to do: {change:?}"),
     }
 }
@@ -51,7 +51,7 @@ fn count(state: &mut State, key: &str, terms: &Terms) {
 }
 
 fn created(terms: &Terms) -> (Record, Token) {
-    let mut state = State::new(Err(Absence::NothingShown), NOW);
+    let mut state = State::new(Err(Absence::NothingShown), None, NOW);
     set(&mut state, "a", "1", terms);
     let mut work = work(&mut state, terms);
     let Step::Create(record) = work.first_step(1, terms, NOW).unwrap() else { panic!("not a create") };
@@ -61,7 +61,7 @@ fn created(terms: &Terms) -> (Record, Token) {
 
 fn resumed(record: &Record, token: &Token, terms: &Terms) -> State {
     match terms.recognize(token, Some(record.clone()), Bearer::Newcomer, NOW) {
-        Recognition::Valid(present) => State::new(Ok(present), NOW),
+        Recognition::Valid(present) => State::new(Ok(present), None, NOW),
         _ => panic!("the token does not open the record"),
     }
 }
@@ -135,7 +135,7 @@ fn changes_have_nowhere_to_go_when_the_session_is_gone_or_its_secret_is_dead() {
         };
         assert_eq!(why, reason);
         state.finish(Stored::Dropped(why), &work);
-        assert!(matches!(state.token_change(NOW), TokenChange::Keep));
+        assert!(matches!(state.token_change(|| NOW), TokenChange::Keep));
         assert!(state.present().is_none() && state.view().data().is_none());
         assert_eq!(state.rotate(Rotation::AtOnce).unwrap_err().kind(), ErrorKind::Ended);
     }
@@ -167,7 +167,7 @@ fn an_own_new_secret_is_recognized_under_what_others_have_saved_since() {
     let (theirs, _) = saved(&own, &own_token, 4, &terms, |state| set(state, "b", "2", &terms));
     let Rebased::Done(stored) = again(&mut work, Some(theirs), &terms).unwrap() else { panic!("done twice") };
     assert!(state.finish(stored, &work).is_none(), "nothing is to be done again");
-    let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
+    let TokenChange::Issue(issued) = state.token_change(|| NOW) else { panic!("no token") };
     assert_eq!(issued.token.expose(), own_token.expose());
 }
 
@@ -300,12 +300,12 @@ fn a_save_that_keeps_the_secret_leaves_the_key_of_the_forms_as_it_is() {
 #[test]
 fn an_issued_token_can_be_printed_without_its_secret() {
     let terms = terms(SessionPolicy::default());
-    let mut state = State::new(Err(Absence::NothingShown), NOW);
+    let mut state = State::new(Err(Absence::NothingShown), None, NOW);
     set(&mut state, "a", "1", &terms);
     let mut work = work(&mut state, &terms);
     work.first_step(1, &terms, NOW).unwrap();
     state.finish(work.done(), &work);
-    let TokenChange::Issue(issued) = state.token_change(NOW) else { panic!("no token") };
+    let TokenChange::Issue(issued) = state.token_change(|| NOW) else { panic!("no token") };
     let text = format!("{issued:?}");
     assert!(text.starts_with("IssuedToken { token: ") && text.contains("lifetime: None"), "{text}");
     let (id, secret) = (issued.token.id().to_string(), issued.token.expose().to_string());
@@ -343,7 +343,7 @@ fn a_commit_knows_whether_there_was_a_session() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
     for (mut state, there) in
-        [(State::new(Err(Absence::NothingShown), NOW), false), (resumed(&record, &token, &terms), true)]
+        [(State::new(Err(Absence::NothingShown), None, NOW), false), (resumed(&record, &token, &terms), true)]
     {
         set(&mut state, "b", "1", &terms);
         assert_eq!(work(&mut state, &terms).has_base(), there);
@@ -399,7 +399,7 @@ fn the_key_of_forms_that_was_drawn_before_a_login_dies_with_the_old_secret_and_n
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
     for (rotation, stays) in [(Rotation::AtOnce, false), (Rotation::WithGrace(Duration::from_secs(30)), true)] {
-        let mut state = State::new(Err(Absence::NothingShown), NOW);
+        let mut state = State::new(Err(Absence::NothingShown), None, NOW);
         state.csrf_key(&terms).unwrap();
         state.rotate(rotation).unwrap();
         assert_eq!(state.known_csrf_key().is_some(), stays, "{rotation:?}");
@@ -439,7 +439,7 @@ fn only_who_shows_the_very_secret_that_the_timer_has_replaced_is_taken_for_a_thi
 
 #[test]
 fn what_a_session_is_bound_to_is_not_printed() {
-    assert_eq!(format!("{:?}", Bond(Some("a certificate".into()))), "Bond(..)");
+    assert_eq!(format!("{:?}", Bond::new(Some("a certificate".into()))), "Bond(..)");
 }
 
 #[test]
@@ -448,6 +448,6 @@ fn a_request_that_changes_nothing_ends_without_the_store() {
     let (record, token) = created(&terms);
     for mode in [Mode::Save, Mode::Final, Mode::FinalWithoutData] {
         assert!(!resumed(&record, &token, &terms).needs_store(mode, &terms, NOW), "{mode:?}");
-        assert!(!State::new(Err(Absence::NothingShown), NOW).needs_store(mode, &terms, NOW), "{mode:?}");
+        assert!(!State::new(Err(Absence::NothingShown), None, NOW).needs_store(mode, &terms, NOW), "{mode:?}");
     }
 }

@@ -109,25 +109,22 @@ impl Work {
         reads: Reads,
         lifecycle: Lifecycle,
         upkeep: Upkeep,
-    ) -> Self {
-        Self {
+        bond: Option<Bond>,
+    ) -> Box<Self> {
+        Box::new(Self {
             base,
             data,
             journal,
             reads,
             lifecycle,
             upkeep,
-            bond: None,
+            bond,
             write: None,
             token: None,
             nonce: None,
             outcome: None,
             unsure: false,
-        }
-    }
-
-    pub(super) fn bound_to(self, bond: Option<Bond>) -> Self {
-        Self { bond, ..self }
+        })
     }
 
     pub(super) fn into_changes(self) -> (Journal, Lifecycle) {

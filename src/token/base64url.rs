@@ -3,17 +3,26 @@
 //! No padding and no spare bits: every text has one meaning, and every meaning one text. Nothing is looked up by the bytes
 //! of a secret, so that the time tells nothing about them.
 
+use std::iter::zip;
+
+/// How many bytes are handled at once, and their characters: the compiler makes vector instructions of that.
+const BYTES: usize = 48;
+const CHARACTERS: usize = BYTES / 3 * 4;
+
 /// The text of `bytes`, whose number is a multiple of three.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     debug_assert_eq!(bytes.len() % 3, 0, "whole groups only");
-    let mut text = String::with_capacity(bytes.len() / 3 * 4);
-    for group in bytes.chunks_exact(3) {
-        let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
-        for shift in [18, 12, 6, 0] {
-            text.push(char::from(character((bits >> shift & 63).to_le_bytes()[0])));
+    let mut text = Vec::with_capacity(bytes.len() / 3 * 4);
+    for bytes in bytes.chunks(BYTES) {
+        let mut values = [0; CHARACTERS];
+        for (values, group) in zip(values.chunks_exact_mut(4), bytes.chunks_exact(3)) {
+            let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+            let spread = (bits & 0xfc_0000) << 6 | (bits & 0x3_f000) << 4 | (bits & 0xfc0) << 2 | bits & 0x3f;
+            values.copy_from_slice(&spread.to_be_bytes());
         }
+        text.extend_from_slice(&values.map(character)[..bytes.len() / 3 * 4]);
     }
-    text
+    String::from_utf8(text).expect("the alphabet is ASCII")
 }
 
 /// Reads `text` into `bytes`; `None` if it is not exactly the text of as many.
@@ -21,17 +30,19 @@ pub(crate) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() / 4 * 3 != bytes.len() || !text.len().is_multiple_of(4) {
         return None;
     }
-    let mut foreign = 0;
-    for (group, bytes) in text.chunks_exact(4).zip(bytes.chunks_exact_mut(3)) {
-        let mut bits = 0;
-        for character in group {
-            let value = value(*character);
-            foreign |= value >> 8;
-            bits = bits << 6 | u32::from(value & 63);
+    let mut all = 0;
+    for (text, bytes) in zip(text.chunks(CHARACTERS), bytes.chunks_mut(BYTES)) {
+        let mut characters = [b'A'; CHARACTERS];
+        characters[..text.len()].copy_from_slice(text);
+        let values = characters.map(value);
+        all |= values.iter().fold(0, |all, value| all | value);
+        for (bytes, values) in zip(bytes.chunks_exact_mut(3), values.chunks_exact(4)) {
+            let bits = u32::from_be_bytes([values[0], values[1], values[2], values[3]]);
+            let joined = bits >> 6 & 0xfc_0000 | bits >> 4 & 0x3_f000 | bits >> 2 & 0xfc0 | bits & 0x3f;
+            bytes.copy_from_slice(&joined.to_be_bytes()[1..]);
         }
-        bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
     }
-    (foreign == 0).then_some(())
+    (all < 64).then_some(())
 }
 
 /// The character for six bits, found by arithmetic.
@@ -45,22 +56,17 @@ fn character(value: u8) -> u8 {
         .wrapping_add(behind(62) & (b'_' - b'-' - 1))
 }
 
-/// The six bits for a character; the upper byte is not zero for one that is not of the alphabet.
-fn value(character: u8) -> u16 {
-    let character = u16::from(character);
-    // All ones if the character lies within a run, else zero.
-    let within = |first: u8, last: u8| {
-        let below = character.wrapping_sub(u16::from(first)) >> 15;
-        let above = u16::from(last).wrapping_sub(character) >> 15;
-        (below | above).wrapping_sub(1)
-    };
+/// The six bits for a character; 255 for one that is not of the alphabet.
+fn value(character: u8) -> u8 {
     // One more than the value if the character lies within the run, else zero.
-    let run = |first: u8, last: u8, value: u16| {
-        within(first, last) & character.wrapping_sub(u16::from(first)).wrapping_add(value + 1)
+    let run = |first: u8, last: u8, value: u8| {
+        let place = character.wrapping_sub(first);
+        let within = 0_u8.wrapping_sub(u8::from(place <= last - first));
+        within & place.wrapping_add(value + 1)
     };
     let found =
         run(b'A', b'Z', 0) | run(b'a', b'z', 26) | run(b'0', b'9', 52) | run(b'-', b'-', 62) | run(b'_', b'_', 63);
-    // 1 to 64 if found in one of the runs, 0 if not: which becomes 0xffff.
+    // 1 to 64 if found in one of the runs, 0 if not: which becomes 255.
     found.wrapping_sub(1)
 }
 
@@ -76,7 +82,7 @@ mod tests {
             let expected = ALPHABET.iter().position(|it| *it == byte);
             match expected {
                 Some(place) => assert_eq!(usize::from(value(byte)), place),
-                None => assert_ne!(value(byte) >> 8, 0, "{byte}"),
+                None => assert_eq!(value(byte), 255, "{byte}"),
             }
         }
         for (place, expected) in (0..).zip(ALPHABET) {
@@ -91,6 +97,22 @@ mod tests {
         let mut bytes = [0; 6];
         decode(b"Zm9vYmFy", &mut bytes).unwrap();
         assert_eq!(&bytes, b"foobar");
+    }
+
+    #[test]
+    fn texts_of_any_length_read_back() {
+        for length in (0..400).step_by(3) {
+            let bytes: Vec<u8> = (0..length).map(|place| (place * 151 % 256) as u8).collect();
+            let text = encode(&bytes);
+            let mut again = vec![0; length];
+            decode(text.as_bytes(), &mut again).unwrap();
+            assert_eq!((text.len(), again), (length / 3 * 4, bytes));
+            for place in 0..text.len() {
+                let mut foreign = text.clone().into_bytes();
+                foreign[place] = b'+';
+                assert!(decode(&foreign, &mut vec![0; length]).is_none(), "{place} of {length}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! of the value that they stand in, and do not span a `;`.
 
 use http::HeaderValue;
+use memchr::{memchr, memchr_iter};
 
 use super::SessionCookie;
 use crate::engine::Shown;
@@ -34,9 +35,11 @@ pub(super) fn values_of<'a>(
 
 /// The values of all pairs of this name in one header.
 fn values_in<'a>(header: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    header.split(|byte| *byte == b';').filter_map(move |pair| {
+    let ends = memchr_iter(b';', header).chain([header.len()]);
+    let pairs = ends.scan(0, |start, end| Some(&header[std::mem::replace(start, end + 1)..end]));
+    pairs.filter_map(move |pair| {
         // A pair without `=` is the value of a cookie that has no name.
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let equals = memchr(b'=', pair)?;
         (trim(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
     })
 }
