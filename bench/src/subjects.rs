@@ -61,6 +61,17 @@ pub(crate) fn named(name: &str) -> Option<Subject> {
     ALL.iter().copied().find(|subject| subject.name == name)
 }
 
+/// Those that are measured over HTTP, the bare handler first.
+#[cfg(feature = "full")]
+pub(crate) fn served() -> [(&'static str, axum::Router); 3] {
+    use ::cloakroom::{MemoryStore, SessionLayer};
+    [
+        (BARE, bare::routes()),
+        (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
+        ("tower-sessions 0.15", tower_sessions::routes()),
+    ]
+}
+
 impl Subject {
     /// A new application with a new store.
     pub(crate) fn rig(self) -> Box<dyn Rig> {

@@ -108,7 +108,6 @@ impl Requests<'_> {
             }
             tokio::task::yield_now().await;
             let took = started.elapsed();
-            if took > Duration::from_millis(1) && std::env::var("DBG").is_ok() { eprintln!("{} {took:?}", served % 10); }
             slowest = slowest.max(took);
             if is_done(served) {
                 break;

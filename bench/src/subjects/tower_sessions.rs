@@ -12,7 +12,11 @@ use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHE
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
-    let app = Router::new()
+    Box::new(AxumRig::new(routes()))
+}
+
+pub(super) fn routes() -> Router {
+    Router::new()
         .route(UNTOUCHED, get(async || DONE))
         .route(READ, get(read))
         .route(CHANGE, get(change))
@@ -20,8 +24,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
         .route(FILL, get(fill))
         .route(SLOW, get(slow))
         .route(SHOW, get(show))
-        .layer(SessionManagerLayer::new(MemoryStore::default()));
-    Box::new(AxumRig::new(app))
+        .layer(SessionManagerLayer::new(MemoryStore::default()))
 }
 
 async fn read(session: Session) -> Handled {
