@@ -2,7 +2,7 @@
 
 mod expiry;
 mod scaling;
-mod sessions;
+pub(crate) mod sessions;
 mod size;
 
 use std::env;

@@ -84,7 +84,11 @@ impl Browser {
         told.sort_unstable();
         let all: Vec<u64> = (self.counter + 1..=self.counter + CONNECTIONS as u64).collect();
         self.counter += CONNECTIONS as u64;
-        if told == all { Ok(()) } else { Err(format!("{CONNECTIONS} additions at once were to give {all:?}: {told:?}")) }
+        if told == all {
+            Ok(())
+        } else {
+            Err(format!("{CONNECTIONS} additions at once were to give {all:?}: {told:?}"))
+        }
     }
 
     async fn log_in(&mut self) -> Checked {

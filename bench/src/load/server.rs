@@ -18,7 +18,10 @@ use super::{ADD, LOGIN, LOGOUT, SHOW};
 const COUNTER: &str = "counter";
 
 /// Serves until it is killed. Its first line of output is the address.
-pub(crate) fn serve(app: impl Future<Output = Result<Router, Box<dyn Error>>>, threads: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(
+    app: impl Future<Output = Result<Router, Box<dyn Error>>>,
+    threads: usize,
+) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -48,7 +48,7 @@ impl House {
     fn new() -> Result<Self, SessionError> {
         let (_, manager) = manager(SystemClock);
         let value = value();
-        let make = async { 
+        let make = async {
             let mut tokens = Vec::with_capacity(SESSIONS);
             for _ in 0..SESSIONS {
                 tokens.push(begin(&manager, &value, None).await?);
