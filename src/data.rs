@@ -200,6 +200,8 @@ impl Data {
     }
 
     fn append(&mut self, escaped: &str, value: &str) {
+        // At once: a text that grows step by step leaves holes behind, which small sessions are too small to fill.
+        self.text.reserve(escaped.len() + value.len() + r#","":"#.len());
         self.text.pop();
         if !self.members.is_empty() {
             self.text.push(',');

@@ -16,7 +16,11 @@ mod time;
 mod work;
 
 #[cfg(feature = "full")]
+mod at_once;
+#[cfg(feature = "full")]
 mod growth;
+#[cfg(feature = "full")]
+mod latency;
 #[cfg(feature = "full")]
 mod load;
 #[cfg(feature = "full")]

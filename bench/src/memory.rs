@@ -1,30 +1,34 @@
 //! W6: the memory store with a million sessions of 100 bytes of data.
 
-mod clock;
 mod expiry;
 mod scaling;
+pub(crate) mod sessions;
 mod size;
+
+use std::env;
+use std::process::Command;
 
 use crate::Outcome;
 use crate::args::Args;
-use crate::figure::Figure;
+use crate::figure;
 
-/// Each part by itself with `--part size`, `logged-in`, `scaling`, `expiry`; without it each in a process of its own, because what
-/// one leaves to the allocator is what the next one finds.
+const PARTS: &[(&str, fn(&Args) -> Outcome)] =
+    &[("size", size::run), ("scaling", scaling::run), ("expiry", expiry::run)];
+
+/// One part with `--part`; without it all, each in a process of its own: what one leaves to the allocator is what the next
+/// one would find.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let sessions = args.value("--sessions", 1_000_000)?;
-    match args.value("--part", String::new())?.as_str() {
-        "size" => size::run(sessions),
-        "scaling" => scaling::run(args.value("--rounds", 9)?),
-        "expiry" => expiry::run(sessions),
-        _ => all(),
+    let wanted = args.value("--part", String::new())?;
+    if let Some((_, run)) = PARTS.iter().find(|(part, _)| *part == wanted) {
+        return run(args);
     }
-}
-
-fn all() -> Outcome {
     let mut figures = Vec::new();
-    for part in ["size", "scaling", "expiry"] {
-        figures.extend(crate::figure::of_process(&["memory", "--part", part])?);
+    for (part, _) in PARTS {
+        let ended = Command::new(env::current_exe()?).args(["memory", "--part", part]).status()?;
+        if !ended.success() {
+            return Err(format!("the part {part} has failed").into());
+        }
+        figures.extend(figure::kept("memory")?);
     }
     Ok(figures)
 }

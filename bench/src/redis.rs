@@ -1,8 +1,132 @@
-//! W7.
+//! W7: what a request costs beside a bare `GET` of as many bytes on the same kind of connection.
 
-use crate::Outcome;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use cloakroom::{Clock, RedisStore, SessionLayer, SessionManager, SessionPolicy};
+use redis::aio::ConnectionManager;
+use redis::{Client, cmd};
+use tokio::task::coop::unconstrained;
+
 use crate::args::Args;
+use crate::figure::Figure;
+use crate::latency::{Contestant, in_turn};
+use crate::rig::{AxumRig, Rig, runtime};
+use crate::servers::proxy::Proxy;
+use crate::servers::{self, Server};
+use crate::subjects::{BARE, cloakroom_routes, named};
+use crate::work::{BEGIN, CHANGE, FILL, READ, UNTOUCHED};
+use crate::{Outcome, at_once, pin};
 
-pub(crate) fn run(_args: &Args) -> Outcome {
-    Err("not there yet".into())
+const GET: &str = "GET";
+const RENEWAL: &str = "renewal";
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let Some(server) = servers::redis("") else { return Ok(Vec::new()) };
+    let mut figures = round_trips(&server)?;
+    figures.extend(latency(&server, args)?);
+    figures.extend(at_once::figures("redis", &mut layer(&server.address().to_string(), Due::Seldom)?));
+    Ok(figures)
+}
+
+/// When the expiry of a session moves.
+#[derive(Clone, Copy)]
+enum Due {
+    Seldom,
+    Always,
+}
+
+/// A millisecond later whenever it is asked.
+#[derive(Debug)]
+struct Ticking(SystemTime, AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> SystemTime {
+        self.0 + Duration::from_millis(self.1.fetch_add(1, Relaxed))
+    }
+}
+
+fn layer(address: &str, due: Due) -> Result<AxumRig, Box<dyn std::error::Error>> {
+    let runtime = runtime();
+    let store = runtime.block_on(RedisStore::connect(&format!("redis://{address}")))?;
+    let mut manager = SessionManager::new(store);
+    if let Due::Always = due {
+        let clock = Ticking(SystemTime::now(), AtomicU64::default());
+        manager = manager.clock(clock).policy(SessionPolicy::default().touch_after(Duration::ZERO))?;
+    }
+    Ok(AxumRig::on(runtime, cloakroom_routes(SessionLayer::with_manager(manager))))
+}
+
+/// An application, and the cookie of a session in it.
+fn filled(address: &str, due: Due) -> Result<(AxumRig, String), Box<dyn std::error::Error>> {
+    let mut rig = layer(address, due)?;
+    let cookie = rig.ask(FILL, None).cookie.ok_or("no cookie")?;
+    Ok((rig, cookie))
+}
+
+fn latency(server: &Server, args: &Args) -> Outcome {
+    let address = server.address().to_string();
+    let (mut rig, cookie) = filled(&address, Due::Seldom)?;
+    let (mut renewing, renewed) = filled(&address, Due::Always)?;
+    let (mut bare, runtime) = (named(BARE).ok_or("no bare handler")?.rig(), runtime());
+    let mut connection = runtime.block_on(connect(&address))?;
+    pin::to_one_core()?;
+    let get = |times| {
+        runtime.block_on(unconstrained(async {
+            for _ in 0..times {
+                let got: Vec<u8> = cmd("GET").arg("bare").query_async(&mut connection).await.expect("an answer");
+                assert!(!got.is_empty());
+            }
+        }));
+    };
+    let rig = std::cell::RefCell::new(&mut rig);
+    let repeat = |path| {
+        let (rig, cookie) = (&rig, &cookie);
+        move |times| rig.borrow_mut().repeat(path, (path != BEGIN).then_some(cookie), times)
+    };
+    let all = vec![
+        Contestant::new(BARE, |times| bare.repeat(READ, Some(&cookie), times)),
+        Contestant::new(GET, get),
+        Contestant::new("untouched", repeat(UNTOUCHED)),
+        Contestant::new("read", repeat(READ)),
+        Contestant::new("write", repeat(CHANGE)),
+        Contestant::new("new session", repeat(BEGIN)),
+        Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
+    ];
+    let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
+    let times = [BARE, GET].map(|name| rounds.time("W7", name));
+    let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
+        let figure = rounds.ratio("W7", name, BARE, &[GET]);
+        [rounds.time("W7", name), figure]
+    });
+    Ok(times.into_iter().chain(ratios.into_iter().flatten()).collect())
+}
+
+/// With as many bytes under the key `bare` as a session has.
+async fn connect(address: &str) -> redis::RedisResult<ConnectionManager> {
+    let mut connection = Client::open(format!("redis://{address}"))?.get_connection_manager().await?;
+    cmd("SET").arg("bare").arg(vec![b'x'; 1_024]).exec_async(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Round trips of a request, on the wire.
+fn round_trips(server: &Server) -> Outcome {
+    const TIMES: u64 = 100;
+    let proxy = Proxy::to(server.address())?;
+    let address = proxy.address.to_string();
+    let (mut rig, cookie) = filled(&address, Due::Seldom)?;
+    let (mut renewing, renewed) = filled(&address, Due::Always)?;
+    let mut count = |name, rig: &mut AxumRig, path, cookie: Option<&str>| {
+        rig.repeat(path, cookie, 1);
+        let before = proxy.trips();
+        rig.repeat(path, cookie, TIMES);
+        Figure::exact("W7", name, "round trips", "", (proxy.trips() - before) as f64 / TIMES as f64)
+    };
+    Ok(vec![
+        count("untouched", &mut rig, UNTOUCHED, Some(&cookie)),
+        count("read", &mut rig, READ, Some(&cookie)),
+        count("write", &mut rig, CHANGE, Some(&cookie)),
+        count("new session", &mut rig, BEGIN, None),
+        count(RENEWAL, &mut renewing, READ, Some(&renewed)),
+    ])
 }

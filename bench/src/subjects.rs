@@ -1,9 +1,17 @@
 //! Who is measured.
 
+#[cfg(feature = "full")]
+mod actix;
+#[cfg(feature = "full")]
+mod axum_session;
 mod bare;
 mod cloakroom;
 mod floor;
 mod forward;
+#[cfg(feature = "full")]
+mod ruts;
+#[cfg(feature = "full")]
+mod tower_sessions;
 
 use crate::floor::{Secured, Simple};
 use crate::rig::Rig;
@@ -27,6 +35,8 @@ pub(crate) const FORWARD: &str = "forwarding layer";
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const SECURED: &str = "secured floor";
 pub(crate) const CLOAKROOM: &str = "cloakroom";
+#[cfg(feature = "full")]
+pub(crate) const BARE_ACTIX: &str = "bare, actix-web 4";
 
 /// Everybody, references first.
 pub(crate) const ALL: &[Subject] = &[
@@ -35,10 +45,31 @@ pub(crate) const ALL: &[Subject] = &[
     Subject { name: FLOOR, over: BARE, has_sessions: true, make: floor::rig::<Simple> },
     Subject { name: SECURED, over: BARE, has_sessions: true, make: floor::rig::<Secured> },
     Subject { name: CLOAKROOM, over: BARE, has_sessions: true, make: cloakroom::rig },
+    #[cfg(feature = "full")]
+    Subject { name: "tower-sessions 0.15", over: BARE, has_sessions: true, make: tower_sessions::rig },
+    #[cfg(feature = "full")]
+    Subject { name: "axum_session 0.22", over: BARE, has_sessions: true, make: axum_session::rig },
+    #[cfg(feature = "full")]
+    Subject { name: "ruts 0.13", over: BARE, has_sessions: true, make: ruts::rig },
+    #[cfg(feature = "full")]
+    Subject { name: BARE_ACTIX, over: BARE_ACTIX, has_sessions: false, make: actix::bare },
+    #[cfg(feature = "full")]
+    Subject { name: "actix-session 0.11", over: BARE_ACTIX, has_sessions: true, make: actix::with_sessions },
 ];
 
 pub(crate) fn named(name: &str) -> Option<Subject> {
     ALL.iter().copied().find(|subject| subject.name == name)
+}
+
+/// Those that are measured over HTTP, the bare handler first.
+#[cfg(feature = "full")]
+pub(crate) fn served() -> [(&'static str, axum::Router); 3] {
+    use ::cloakroom::{MemoryStore, SessionLayer};
+    [
+        (BARE, bare::routes()),
+        (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
+        ("tower-sessions 0.15", tower_sessions::routes()),
+    ]
 }
 
 impl Subject {

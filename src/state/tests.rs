@@ -28,7 +28,7 @@ fn later(seconds: u64) -> Timestamp {
     NOW.saturating_add(Duration::from_secs(seconds))
 }
 
-fn work(state: &mut State, terms: &Terms) -> Work {
+fn work(state: &mut State, terms: &Terms) -> Box<Work> {
     match state.begin(Mode::Final, terms, NOW).unwrap() {
         Next::Work(work) => work,
         Next::Done(change) => panic!("nothing to do: {change:?}"),
@@ -225,7 +225,7 @@ fn a_failed_commit_gives_its_changes_back() {
     state.rotate(Rotation::AtOnce).unwrap();
     let Next::Work(failed) = state.begin(Mode::Save, &terms, NOW).unwrap() else { panic!("nothing to do") };
     set(&mut state, "b", "2", &terms);
-    state.restore(*failed);
+    state.restore(failed);
     let mut work = work(&mut state, &terms);
     let Step::Save { record, .. } = work.first_step(4, &terms, NOW).unwrap() else { panic!("not a save") };
     assert_eq!(data_of(&record, &terms), r#"{"a":1,"b":2}"#);

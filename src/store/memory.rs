@@ -4,6 +4,7 @@ mod expiry;
 mod shard;
 mod users;
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -295,10 +296,11 @@ impl SessionStore for MemoryStore {
             return Ok(outcome);
         }
         if let Some(old) = shard.replace(record) {
-            if size >= old.size {
-                store.bytes.fetch_add(size - old.size, Ordering::Relaxed);
-            } else {
-                store.bytes.fetch_sub(old.size - size, Ordering::Relaxed);
+            // What all threads write to is written only if it changes.
+            match size.cmp(&old.size) {
+                Greater => drop(store.bytes.fetch_add(size - old.size, Ordering::Relaxed)),
+                Less => drop(store.bytes.fetch_sub(old.size - size, Ordering::Relaxed)),
+                Equal => {}
             }
             if old.user != record.user {
                 if let Some(user) = &old.user {

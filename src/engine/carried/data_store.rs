@@ -90,7 +90,7 @@ impl DataStore {
         held.id = Some(record.id);
         held.unconfirmed = Some((contents.write, encoded));
         drop(held);
-        Ok(self.with_data(record.clone(), &contents, Data::default()))
+        Ok(Self::with_data(record.clone(), &contents, Data::default()))
     }
 
     /// Puts the data into a record that was loaded. What cannot be read is for the engine to judge.
@@ -104,10 +104,10 @@ impl DataStore {
             held.confirm(contents.write);
             held.data.data.clone()
         };
-        self.with_data(record, &contents, data)
+        Self::with_data(record, &contents, data)
     }
 
-    fn with_data(&self, record: Record, contents: &Contents, data: Data) -> Record {
+    fn with_data(record: Record, contents: &Contents, data: Data) -> Record {
         let contents = Decoded::from(Contents { data, ..contents.clone() });
         Record { payload: Payload::from(contents), ..record }
     }

@@ -1,0 +1,62 @@
+//! Latency beside a reference: contestants take turns, one request after another.
+
+use std::time::Instant;
+
+use crate::figure::Figure;
+
+/// Something that can be done many times, one after another.
+pub(crate) struct Contestant<'a> {
+    name: &'static str,
+    act: Box<dyn FnMut(u64) + 'a>,
+    /// Nanoseconds for each time, one for each round.
+    took: Vec<f64>,
+}
+
+impl<'a> Contestant<'a> {
+    pub(crate) fn new(name: &'static str, act: impl FnMut(u64) + 'a) -> Self {
+        Self { name, act: Box::new(act), took: Vec::new() }
+    }
+}
+
+/// What all of them took, round by round.
+pub(crate) struct Rounds(Vec<(&'static str, Vec<f64>)>);
+
+/// Many short rounds, since a scheduler's moods last longer than one: a ratio is that of neighbours in time.
+pub(crate) fn in_turn(mut all: Vec<Contestant<'_>>, rounds: usize, times: u64) -> Rounds {
+    for round in 0..=rounds {
+        for at in 0..all.len() {
+            let turn = (at + round) % all.len();
+            let contestant = &mut all[turn];
+            let start = Instant::now();
+            (contestant.act)(times);
+            let took = start.elapsed().as_nanos() as f64 / times as f64;
+            // The first round warms up.
+            if round > 0 {
+                contestant.took.push(took);
+            }
+        }
+    }
+    Rounds(all.into_iter().map(|contestant| (contestant.name, contestant.took)).collect())
+}
+
+impl Rounds {
+    fn took(&self, name: &str) -> &[f64] {
+        let found = self.0.iter().find(|(other, _)| *other == name);
+        found.map_or(&[], |(_, took)| took.as_slice())
+    }
+
+    /// How long `name` took.
+    pub(crate) fn time(&self, workload: &str, name: &str) -> Figure {
+        Figure::of(workload, name, "time", "ns", self.took(name))
+    }
+
+    /// The time of `name` less that of `without`, over the time of all `references` together.
+    pub(crate) fn ratio(&self, workload: &str, name: &str, without: &str, references: &[&str]) -> Figure {
+        let own = self.took(name).iter().zip(self.took(without)).map(|(own, without)| own - without);
+        let ratios: Vec<f64> = own
+            .enumerate()
+            .map(|(round, own)| own / references.iter().map(|name| self.took(name)[round]).sum::<f64>())
+            .collect();
+        Figure::of(workload, name, &format!("over {}", references.join(" and ")), "", &ratios)
+    }
+}

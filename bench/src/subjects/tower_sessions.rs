@@ -1,0 +1,73 @@
+//! tower-sessions 0.15 with its memory store and its defaults.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tower_sessions::session::Error;
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
+
+use crate::rig::{AxumRig, PAUSE, Rig};
+use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+
+type Handled<T = &'static str> = Result<T, StatusCode>;
+
+pub(super) fn rig() -> Box<dyn Rig> {
+    Box::new(AxumRig::new(routes()))
+}
+
+pub(super) fn routes() -> Router {
+    Router::new()
+        .route(UNTOUCHED, get(async || DONE))
+        .route(READ, get(read))
+        .route(CHANGE, get(change))
+        .route(BEGIN, get(begin))
+        .route(FILL, get(fill))
+        .route(SLOW, get(slow))
+        .route(SHOW, get(show))
+        .layer(SessionManagerLayer::new(MemoryStore::default()))
+}
+
+async fn read(session: Session) -> Handled {
+    counter(&session).await?;
+    let user: Option<User> = session.get(USER).await.map_err(failed)?;
+    if user.is_some_and(|user| user.is_as_it_was()) { Ok(DONE) } else { Err(StatusCode::CONFLICT) }
+}
+
+async fn change(session: Session) -> Handled {
+    let visits = counter(&session).await?;
+    insert(&session, visits + 1).await
+}
+
+async fn begin(session: Session) -> Handled {
+    insert(&session, 1).await
+}
+
+async fn fill(session: Session) -> Handled {
+    for (key, value) in ten_keys() {
+        session.insert(key, value).await.map_err(failed)?;
+    }
+    Ok(DONE)
+}
+
+async fn slow(session: Session) -> Handled {
+    let visits = counter(&session).await?;
+    tokio::time::sleep(PAUSE).await;
+    insert(&session, visits + 1).await
+}
+
+async fn show(session: Session) -> Handled<String> {
+    Ok(counter(&session).await?.to_string())
+}
+
+async fn counter(session: &Session) -> Handled<u64> {
+    session.get(COUNTER).await.map_err(failed)?.ok_or(StatusCode::CONFLICT)
+}
+
+async fn insert(session: &Session, visits: u64) -> Handled {
+    session.insert(COUNTER, visits).await.map_err(failed).map(|()| DONE)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` wants")]
+fn failed(_: Error) -> StatusCode {
+    StatusCode::INTERNAL_SERVER_ERROR
+}
