@@ -46,6 +46,7 @@ fn postgres(args: &Args) -> Outcome {
         })?;
         rig(runtime, SessionLayer::new(store))
     };
+    servers::keep_apart(&server)?;
     let trips = round_trips("Postgres", &server, open)?;
     let mut reference = PostgresBare::connect(&url(&server.address().to_string()))?;
     let (rig, cookie) = open(&server.address().to_string())?;
@@ -71,6 +72,7 @@ fn mariadb(args: &Args) -> Outcome {
         })?;
         rig(runtime, SessionLayer::new(store))
     };
+    servers::keep_apart(&server)?;
     let trips = round_trips("MariaDB", &server, open)?;
     let mut reference = MySqlBare::connect(&url)?;
     let (rig, cookie) = open(&server.address().to_string())?;
