@@ -108,12 +108,12 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
-    let times = [BARE, GET, GET_IN_TIME].map(|name| rounds.time("W7", name));
+    let times = [BARE, GET, GET_IN_TIME].map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
     let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
         let ratio = |reference| rounds.ratio("W7", name, BARE, &[reference]);
-        [rounds.time("W7", name), ratio(GET), ratio(GET_IN_TIME)]
+        [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
-    Ok(times.into_iter().chain(ratios.into_iter().flatten()).collect())
+    Ok(times.into_iter().flatten().chain(ratios.into_iter().flatten()).collect())
 }
 
 async fn get(connection: &mut ConnectionManager) {

@@ -3,6 +3,8 @@
 pub(crate) mod proxy;
 
 use std::fs;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
@@ -50,7 +52,13 @@ pub(crate) fn memcached_address(server: &Server) -> String {
 
 /// Postgres with its own settings, fsync included.
 pub(crate) fn postgres() -> Option<Server> {
-    server::postgres()
+    let (is_ready, server) = (server::find("pg_isready")?, server::postgres()?);
+    let arguments = ["-q", "-t", "30", "-h", "127.0.0.1", "-p", &server.port.to_string()];
+    // It accepts connections for a while before it serves them.
+    while !Command::new(&is_ready).args(arguments).status().is_ok_and(|status| status.success()) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Some(server)
 }
 
 pub(crate) fn postgres_url(server: &Server) -> String {

@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     for open in place::ALL {
         for kind in KINDS {
             let Some(place) = runtime.block_on(open())? else { continue };
-            figures.extend(of(&runtime, &place, kind, sessions)?);
+            let found = of(&runtime, &place, kind, sessions);
+            figures.extend(found.map_err(|error| format!("{}, {}: {error:?}", place.name, kind.name))?);
             runtime.block_on(place.close());
         }
         let Some(place) = runtime.block_on(open())? else { continue };
@@ -72,9 +73,8 @@ fn of(runtime: &Runtime, place: &Place, kind: Kind, sessions: usize) -> Outcome 
 
         let (name, workload) = (place.name, format!("sizing {}", kind.name));
         let bytes = |what, bytes| Figure::exact(&workload, name, what, "B", bytes);
-        let cpu = |what, time: Duration| {
-            Figure::exact(&workload, name, what, "ns", time.as_nanos() as f64 / sessions as f64)
-        };
+        let cpu =
+            |what, time: Duration| Figure::exact(&workload, name, what, "ns", time.as_nanos() as f64 / sessions as f64);
         let mut figures = vec![bytes("a session", each), bytes("after a write to each", grown)];
         if !created.is_zero() {
             figures.extend([

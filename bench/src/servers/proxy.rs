@@ -38,7 +38,8 @@ fn pass_on(client: &TcpStream, server: &TcpStream, trips: &Arc<AtomicU64>) -> io
     let answered = Arc::new(AtomicBool::new(true));
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (from, to, (is_answered, trips)) = (client.try_clone()?, server.try_clone()?, (answered.clone(), trips.clone()));
+    let (from, to, (is_answered, trips)) =
+        (client.try_clone()?, server.try_clone()?, (answered.clone(), trips.clone()));
     copy(from, to, move || {
         if is_answered.swap(false, SeqCst) {
             trips.fetch_add(1, SeqCst);
