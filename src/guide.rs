@@ -13,10 +13,11 @@
 //! 11. [Templates](templates)
 //! 12. [Configuration](configuration): files, environment, codecs
 //! 13. [Stores](stores): where sessions are kept
-//! 14. [Sealed records](sealed): stores that cannot read, keys and how they are changed
-//! 15. [Failures](failures): what happens if
-//! 16. [Events](events): what operators are told, metrics
-//! 17. [Testing](testing) your application
+//! 14. [Operations](operations): sizing, the servers' settings, sweeping, backups, upgrades
+//! 15. [Sealed records](sealed): stores that cannot read, keys and how they are changed
+//! 16. [Failures](failures): what happens if
+//! 17. [Events](events): what operators are told, metrics
+//! 18. [Testing](testing) your application
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -58,6 +59,7 @@ chapters! {
     templates,
     configuration,
     stores,
+    operations,
     sealed,
     failures,
     events,

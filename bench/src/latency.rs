@@ -10,16 +10,18 @@ pub(crate) struct Contestant<'a> {
     act: Box<dyn FnMut(u64) + 'a>,
     /// Nanoseconds for each time, one for each round.
     took: Vec<f64>,
+    /// The part of it that the measuring thread was on a core. The rest it waited.
+    worked: Vec<f64>,
 }
 
 impl<'a> Contestant<'a> {
     pub(crate) fn new(name: &'static str, act: impl FnMut(u64) + 'a) -> Self {
-        Self { name, act: Box::new(act), took: Vec::new() }
+        Self { name, act: Box::new(act), took: Vec::new(), worked: Vec::new() }
     }
 }
 
 /// What all of them took, round by round.
-pub(crate) struct Rounds(Vec<(&'static str, Vec<f64>)>);
+pub(crate) struct Rounds(Vec<(&'static str, Vec<f64>, Vec<f64>)>);
 
 /// Many short rounds, since a scheduler's moods last longer than one: a ratio is that of neighbours in time.
 pub(crate) fn in_turn(mut all: Vec<Contestant<'_>>, rounds: usize, times: u64) -> Rounds {
@@ -27,27 +29,41 @@ pub(crate) fn in_turn(mut all: Vec<Contestant<'_>>, rounds: usize, times: u64) -
         for at in 0..all.len() {
             let turn = (at + round) % all.len();
             let contestant = &mut all[turn];
-            let start = Instant::now();
+            let (start, on_core) = (Instant::now(), on_core());
             (contestant.act)(times);
             let took = start.elapsed().as_nanos() as f64 / times as f64;
+            let worked = (self::on_core() - on_core) / times as f64;
             // The first round warms up.
             if round > 0 {
                 contestant.took.push(took);
+                contestant.worked.push(worked);
             }
         }
     }
-    Rounds(all.into_iter().map(|contestant| (contestant.name, contestant.took)).collect())
+    Rounds(all.into_iter().map(|contestant| (contestant.name, contestant.took, contestant.worked)).collect())
+}
+
+/// How long this thread has been on a core, in nanoseconds, by the scheduler's account.
+fn on_core() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 impl Rounds {
     fn took(&self, name: &str) -> &[f64] {
-        let found = self.0.iter().find(|(other, _)| *other == name);
-        found.map_or(&[], |(_, took)| took.as_slice())
+        let found = self.0.iter().find(|(other, ..)| *other == name);
+        found.map_or(&[], |(_, took, _)| took.as_slice())
     }
 
     /// How long `name` took.
     pub(crate) fn time(&self, workload: &str, name: &str) -> Figure {
         Figure::of(workload, name, "time", "ns", self.took(name))
+    }
+
+    /// The part of it that this process did not wait.
+    pub(crate) fn work(&self, workload: &str, name: &str) -> Figure {
+        let found = self.0.iter().find(|(other, ..)| *other == name);
+        Figure::of(workload, name, "on a core", "ns", found.map_or(&[], |(.., worked)| worked.as_slice()))
     }
 
     /// The time of `name` less that of `without`, over the time of all `references` together.

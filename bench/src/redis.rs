@@ -1,5 +1,7 @@
 //! W7: what a request costs beside a bare `GET` of as many bytes on the same kind of connection.
 
+use std::cell::RefCell;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +9,7 @@ use cloakroom::{Clock, RedisStore, SessionLayer, SessionManager, SessionPolicy};
 use redis::aio::ConnectionManager;
 use redis::{Client, cmd};
 use tokio::task::coop::unconstrained;
+use tokio::time::timeout;
 
 use crate::args::Args;
 use crate::figure::Figure;
@@ -19,6 +22,7 @@ use crate::work::{BEGIN, CHANGE, FILL, READ, UNTOUCHED};
 use crate::{Outcome, at_once, pin};
 
 const GET: &str = "GET";
+const GET_IN_TIME: &str = "GET with a deadline";
 const RENEWAL: &str = "renewal";
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -46,7 +50,7 @@ impl Clock for Ticking {
     }
 }
 
-fn layer(address: &str, due: Due) -> Result<AxumRig, Box<dyn std::error::Error>> {
+fn layer(address: &str, due: Due) -> Result<AxumRig, Box<dyn Error>> {
     let runtime = runtime();
     let store = runtime.block_on(RedisStore::connect(&format!("redis://{address}")))?;
     let mut manager = SessionManager::new(store);
@@ -58,7 +62,7 @@ fn layer(address: &str, due: Due) -> Result<AxumRig, Box<dyn std::error::Error>>
 }
 
 /// An application, and the cookie of a session in it.
-fn filled(address: &str, due: Due) -> Result<(AxumRig, String), Box<dyn std::error::Error>> {
+fn filled(address: &str, due: Due) -> Result<(AxumRig, String), Box<dyn Error>> {
     let mut rig = layer(address, due)?;
     let cookie = rig.ask(FILL, None).cookie.ok_or("no cookie")?;
     Ok((rig, cookie))
@@ -69,24 +73,34 @@ fn latency(server: &Server, args: &Args) -> Outcome {
     let (mut rig, cookie) = filled(&address, Due::Seldom)?;
     let (mut renewing, renewed) = filled(&address, Due::Always)?;
     let (mut bare, runtime) = (named(BARE).ok_or("no bare handler")?.rig(), runtime());
-    let mut connection = runtime.block_on(connect(&address))?;
+    servers::keep_apart(server)?;
     pin::to_one_core()?;
-    let get = |times| {
+    let connection = RefCell::new(runtime.block_on(connect(&address))?);
+    let plain = |times| {
         runtime.block_on(unconstrained(async {
             for _ in 0..times {
-                let got: Vec<u8> = cmd("GET").arg("bare").query_async(&mut connection).await.expect("an answer");
-                assert!(!got.is_empty());
+                get(&mut *connection.borrow_mut()).await;
             }
         }));
     };
-    let rig = std::cell::RefCell::new(&mut rig);
+    // What a store does too: nobody waits for ever. With a timer set, to wait costs the kernel more.
+    let get_in_time = |times| {
+        runtime.block_on(unconstrained(async {
+            for _ in 0..times {
+                let got = timeout(Duration::from_secs(5), get(&mut *connection.borrow_mut())).await;
+                got.expect("an answer in time");
+            }
+        }));
+    };
+    let rig = RefCell::new(&mut rig);
     let repeat = |path| {
         let (rig, cookie) = (&rig, &cookie);
         move |times| rig.borrow_mut().repeat(path, (path != BEGIN).then_some(cookie), times)
     };
     let all = vec![
         Contestant::new(BARE, |times| bare.repeat(READ, Some(&cookie), times)),
-        Contestant::new(GET, get),
+        Contestant::new(GET, plain),
+        Contestant::new(GET_IN_TIME, get_in_time),
         Contestant::new("untouched", repeat(UNTOUCHED)),
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
@@ -94,12 +108,17 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
-    let times = [BARE, GET].map(|name| rounds.time("W7", name));
+    let times = [BARE, GET, GET_IN_TIME].map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
     let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
-        let figure = rounds.ratio("W7", name, BARE, &[GET]);
-        [rounds.time("W7", name), figure]
+        let ratio = |reference| rounds.ratio("W7", name, BARE, &[reference]);
+        [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
-    Ok(times.into_iter().chain(ratios.into_iter().flatten()).collect())
+    Ok(times.into_iter().flatten().chain(ratios.into_iter().flatten()).collect())
+}
+
+async fn get(connection: &mut ConnectionManager) {
+    let got: Vec<u8> = cmd("GET").arg("bare").query_async(connection).await.expect("an answer");
+    assert!(!got.is_empty());
 }
 
 /// With as many bytes under the key `bare` as a session has.

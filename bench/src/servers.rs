@@ -3,7 +3,11 @@
 pub(crate) mod proxy;
 
 use std::fs;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
+
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
 #[allow(dead_code, unreachable_pub, clippy::pedantic)] // The tests use more of it.
 #[path = "../../tests/it/support/server.rs"]
@@ -48,7 +52,13 @@ pub(crate) fn memcached_address(server: &Server) -> String {
 
 /// Postgres with its own settings, fsync included.
 pub(crate) fn postgres() -> Option<Server> {
-    server::postgres()
+    let (is_ready, server) = (server::find("pg_isready")?, server::postgres()?);
+    let arguments = ["-q", "-t", "30", "-h", "127.0.0.1", "-p", &server.port.to_string()];
+    // It accepts connections for a while before it serves them.
+    while !Command::new(&is_ready).args(arguments).status().is_ok_and(|status| status.success()) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Some(server)
 }
 
 pub(crate) fn postgres_url(server: &Server) -> String {
@@ -70,15 +80,36 @@ pub(crate) async fn mariadb_url(server: &Server) -> Result<String, sqlx::Error> 
     Ok(format!("{root}/bench?ssl-mode=disabled"))
 }
 
+/// Keeps the server off the core that the measuring thread is on: it would be on another machine.
+///
+/// Threads that are started later stay with those that start them.
+pub(crate) fn keep_apart(server: &Server) -> std::io::Result<()> {
+    let mut others = sched_getaffinity(None)?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|core| others.is_set(*core));
+    if let (Some(last), true) = (last, others.count() > 1) {
+        others.unset(last);
+    }
+    for task in processes(server).into_iter().flat_map(tasks) {
+        let task = task.file_name().to_str().and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
+        if task.is_some() {
+            sched_setaffinity(task, &others)?;
+        }
+    }
+    Ok(())
+}
+
+fn tasks(pid: u32) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten()
+}
+
 /// How long the server's processes have been on a core since they began, by the scheduler's own account.
 pub(crate) fn cpu_time(server: &Server) -> Duration {
     let of = |pid: u32| -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let on_core = |task: fs::DirEntry| {
             let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
         };
-        tasks.filter_map(on_core).sum()
+        tasks(pid).filter_map(on_core).sum()
     };
     Duration::from_nanos(processes(server).into_iter().map(of).sum())
 }

@@ -35,7 +35,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 fn postgres(args: &Args) -> Outcome {
     let Some(server) = servers::postgres() else { return Ok(Vec::new()) };
-    let url = |address: &str| format!("postgres://postgres@{address}/postgres?sslmode=disable&options[synchronous_commit]=off");
+    let url = |address: &str| {
+        format!("postgres://postgres@{address}/postgres?sslmode=disable&options[synchronous_commit]=off")
+    };
     let open = |address: &str| {
         let runtime = runtime();
         let store = runtime.block_on(async {
@@ -46,6 +48,7 @@ fn postgres(args: &Args) -> Outcome {
         })?;
         rig(runtime, SessionLayer::new(store))
     };
+    servers::keep_apart(&server)?;
     let trips = round_trips("Postgres", &server, open)?;
     let mut reference = PostgresBare::connect(&url(&server.address().to_string()))?;
     let (rig, cookie) = open(&server.address().to_string())?;
@@ -71,6 +74,7 @@ fn mariadb(args: &Args) -> Outcome {
         })?;
         rig(runtime, SessionLayer::new(store))
     };
+    servers::keep_apart(&server)?;
     let trips = round_trips("MariaDB", &server, open)?;
     let mut reference = MySqlBare::connect(&url)?;
     let (rig, cookie) = open(&server.address().to_string())?;
@@ -118,7 +122,8 @@ fn latency(name: &str, args: &Args, mut rig: AxumRig, cookie: &str, reference: &
         Contestant::new("new session", repeat(BEGIN)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 201)?, args.value("--times", 100)?);
-    let mut figures: Vec<_> = [BARE, SELECT, UPDATE].map(|name| rounds.time(&workload, name)).into();
+    let mut figures: Vec<_> = [BARE, SELECT, UPDATE, "read", "write"].map(|name| rounds.work(&workload, name)).into();
+    figures.extend([BARE, SELECT, UPDATE].map(|name| rounds.time(&workload, name)));
     for (name, references) in [("read", &[SELECT][..]), ("write", &[SELECT, UPDATE])] {
         figures.extend([rounds.time(&workload, name), rounds.ratio(&workload, name, BARE, references)]);
     }

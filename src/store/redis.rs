@@ -1,6 +1,6 @@
 //! The store in Redis and Valkey.
 //!
-//! A session is one hash at prefix + id, changed by scripts that touch this key and no other, so that every operation
+//! A session is one string at prefix + id, changed by scripts that touch this key and no other, so that every operation
 //! works on a cluster and costs one round trip.
 //!
 //! # The user index
@@ -8,7 +8,7 @@
 //! The sessions of a user are a sorted set at prefix + `user:` + user. On a cluster it lives on another node than the
 //! records, so that no step can change both. Instead one rule holds at all times, through every crash and race:
 //!
-//! > A record with a user has a *horizon* (the field `indexed`), not earlier than its expiry. The set of this user has the
+//! > A record with a user has a *horizon*, not earlier than its expiry. The set of this user has the
 //! > record's id, with a score not lower than the horizon.
 //!
 //! The set is written *before* a record that needs it, scores only rise, and an entry leaves the set when its score is over,
@@ -24,18 +24,18 @@
 //!
 //! A cluster's client sends a command again if the connection breaks before the answer. A second run of a save that took
 //! effect would find the version changed, and call its own write a conflict. So every create and save has a name
-//! of its own, of eight bytes. The field `write` keeps those of the last eight: a script that finds its name there has been
-//! run already.
+//! of its own, of eight bytes. The value keeps those of the last eight: a script that finds its name there has been run
+//! already.
 
 mod connect;
 mod failure;
 mod scripts;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
+mod value;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -107,10 +107,10 @@ const LOADED_AT_ONCE: usize = 64;
 ///
 /// # In the server
 ///
-/// The session `67e55044-10b1-426f-9247-bb680e5fe0c8` is the hash `session:67e55044-10b1-426f-9247-bb680e5fe0c8` with the
-/// fields `version`, `expires` (milliseconds since 1970), `data`, `user`, and two that the store needs for itself. The
-/// sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
-/// `~session:* +ping +evalsha +eval +hmget +hset +hdel +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`.
+/// The session `67e55044-10b1-426f-9247-bb680e5fe0c8` is the string `session:67e55044-10b1-426f-9247-bb680e5fe0c8`. It begins
+/// with a line of its version, its expiry (milliseconds since 1970), and numbers that the store needs for itself; behind that are
+/// user and data. The sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
+/// `~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`.
 ///
 /// # Example: a server
 ///
@@ -252,27 +252,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
     }
 
     async fn load_record(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        type Fields = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
-        let fields: Fields = cmd("HMGET")
-            .arg(self.key(id))
-            .arg(&["version", "expires", "user", "data"])
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(to_store_error)?;
-        let (version, expires, user, data) = match fields {
-            (None, None, _, None) => return Ok(None),
-            (Some(version), Some(expires), user, Some(data)) => (version, expires, user, data),
-            _ => return Err(StoreError::corrupt("the hash lacks a field")),
-        };
-        let user = user.map(String::from_utf8).transpose().map_err(StoreError::corrupt)?;
-        let record = Record {
-            id,
-            version: number(version)?,
-            user: user.map(Arc::from),
-            expires_at: Timestamp::from_millis(number(expires)?),
-            payload: Payload::from_bytes(data),
-        };
-        Ok(Some(record).filter(|record| record.is_live(now)))
+        let value: Option<Vec<u8>> =
+            cmd("GET").arg(self.key(id)).query_async(&mut self.connection.clone()).await.map_err(to_store_error)?;
+        let record = value.map(|value| value::read(id, value)).transpose()?;
+        Ok(record.filter(|record| record.is_live(now)))
     }
 }
 
@@ -287,11 +270,6 @@ fn time_to_live(expires_at: Timestamp, now: Timestamp) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn number<T: FromStr<Err = std::num::ParseIntError>>(text: Vec<u8>) -> Result<T, StoreError> {
-    let text = String::from_utf8(text).map_err(StoreError::corrupt)?;
-    text.parse().map_err(StoreError::corrupt)
 }
 
 fn check_size(payload: &[u8]) -> Result<(), StoreError> {
@@ -313,16 +291,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
                 Some(user) => self.index(user, record.id, record.expires_at, now).await?,
                 None => String::new(),
             };
-            let texts = [
-                now.as_millis().to_string(),
-                record.version.to_string(),
-                record.expires_at.as_millis().to_string(),
-                time_to_live(record.expires_at, now),
-            ];
-            let [now, version, expires, ttl] = texts.each_ref().map(String::as_bytes);
             let write = self.writes.next();
-            let mut arguments = vec![now, version, expires, &payload, &write, ttl, horizon.as_bytes()];
-            arguments.extend(record.user.as_deref().map(str::as_bytes));
+            let value = value::new(record, &horizon, write, &payload);
+            let [now, ttl] = [now.as_millis().to_string(), time_to_live(record.expires_at, now)];
+            let arguments: [&[u8]; 4] = [now.as_bytes(), &value, &write, ttl.as_bytes()];
             match self.run(&scripts::CREATE, &self.key(record.id), &arguments).await? {
                 Answer::Done => Ok(CreateOutcome::Created),
                 Answer::Exists => Ok(CreateOutcome::Exists),
@@ -340,18 +312,19 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
         let payload = record.payload.to_bytes()?;
         check_size(&payload)?;
         let key = self.key(record.id);
+        let body = value::body(record, &payload);
         let texts = [
             now.as_millis().to_string(),
             expected.to_string(),
             record.version.to_string(),
             record.expires_at.as_millis().to_string(),
+            value::user_length(record),
             time_to_live(record.expires_at, now),
         ];
-        let [at, expected, version, expires, ttl] = texts.each_ref().map(String::as_bytes);
+        let [at, expected, version, expires, user, ttl] = texts.each_ref().map(String::as_bytes);
         let write = self.writes.next();
         let save = async |horizon: &str| {
-            let mut arguments = vec![at, expected, version, expires, &payload, &write, ttl, horizon.as_bytes()];
-            arguments.extend(record.user.as_deref().map(str::as_bytes));
+            let arguments = [at, expected, version, expires, user, &body, &write, ttl, horizon.as_bytes()];
             self.run(&scripts::SAVE, &key, &arguments).await
         };
         let save = async {

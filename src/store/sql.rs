@@ -21,7 +21,7 @@ use super::{
 };
 use connections::Connections;
 use dialect::{Dialect, Row, Value};
-use table::{DELETED_AT_ONCE, Statements, Table};
+use table::{LISTED, Statements, Table};
 
 #[cfg(feature = "mysql")]
 pub use mysql::MysqlStore;
@@ -233,16 +233,21 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     async fn delete_expired(&self, ids: &[SessionId], now: Timestamp) -> Result<usize, StoreError> {
-        let mut deleted = 0;
-        for ids in ids.chunks(DELETED_AT_ONCE) {
-            // To name a record again does no harm.
-            let named = ids.iter().chain(std::iter::repeat(&ids[0])).take(DELETED_AT_ONCE);
-            let mut values: Vec<_> = named.map(|id| Value::Bytes(id.as_bytes())).collect();
-            values.push(Value::Int(now.as_millis()));
-            let rows = self.write(&self.statements.delete_expired, &values).await?;
-            deleted += usize::try_from(rows).unwrap_or(usize::MAX);
+        let (statement, now) = (&self.statements.delete_expired, Value::Int(now.as_millis()));
+        let mut rows = 0;
+        if DB::ID_AMONG.is_some() {
+            let named: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+            rows = self.write(statement, &[Value::Bytes(&named), now]).await?;
+        } else {
+            for ids in ids.chunks(LISTED) {
+                // To name a record again does no harm.
+                let named = ids.iter().chain(std::iter::repeat(&ids[0])).take(LISTED);
+                let mut values: Vec<_> = named.map(|id| Value::Bytes(id.as_bytes())).collect();
+                values.push(now);
+                rows += self.write(statement, &values).await?;
+            }
         }
-        Ok(deleted)
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {

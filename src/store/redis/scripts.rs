@@ -12,7 +12,9 @@ pub(super) struct Lua {
 }
 
 /// Lua counts in doubles, which hold no more than 53 bits: versions and times are compared as decimal text.
-macro_rules! lua_with_times {
+///
+/// A value that cannot be read has no version.
+macro_rules! lua_with_values {
     ($body:literal) => {
         Lua::new(concat!(
             r"
@@ -22,64 +24,78 @@ local function before(a, b)
   if #a ~= #b then return (#a < #b) ~= a_minus end
   return a ~= b and (a < b) ~= a_minus
 end
+local function parts(value)
+  local _, line, version, expires, indexed, names, user =
+    string.find(value, '^(%d+) (%-?%d+) (%-?%d*) (%d+) ([%d%-]+)\n')
+  if not version then return end
+  local behind = line + names
+  return version, expires, indexed, string.sub(value, line + 1, behind), user, string.sub(value, behind + 1)
+end
+local function keep(version, expires, indexed, names, user, body, ttl)
+  local line = version .. ' ' .. expires .. ' ' .. indexed .. ' ' .. #names .. ' ' .. user .. '\n'
+  redis.call('SET', KEYS[1], line .. names .. body, 'PX', ttl)
+  return {'done'}
+end
+local stored = redis.call('GET', KEYS[1])
 ",
             $body
         ))
     };
 }
 
-/// `now`, version, expiry, data, name of the write, time to live, horizon; user, if there is one.
-pub(super) static CREATE: Lua = lua_with_times!(
+/// `now`, the value, name of the write, time to live.
+pub(super) static CREATE: Lua = lua_with_values!(
     r"
-local expires, write = unpack(redis.call('HMGET', KEYS[1], 'expires', 'write'))
-if write and string.find(write, ARGV[5], 1, true) then return {'done'} end
-if expires and before(ARGV[1], expires) then return {'exists'} end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'expires', ARGV[3], 'data', ARGV[4], 'write', ARGV[5])
-if ARGV[8] then redis.call('HSET', KEYS[1], 'user', ARGV[8], 'indexed', ARGV[7]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
+if stored then
+  local version, expires, _, names = parts(stored)
+  if not version then return {'exists'} end
+  if string.find(names, ARGV[3], 1, true) then return {'done'} end
+  if before(ARGV[1], expires) then return {'exists'} end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
 return {'done'}
 "
 );
 
-/// `now`, expected version, new version, expiry, data, name of the write, time to live, horizon or nothing; user, if there
-/// is one.
-///
-/// The first command that needs memory comes before all others that write: a server that has none left changes nothing.
-pub(super) static SAVE: Lua = lua_with_times!(
+/// `now`, expected version, new version, expiry, length of the user or a hyphen, user and data, name of the write, time to
+/// live, horizon or nothing.
+pub(super) static SAVE: Lua = lua_with_values!(
     r"
-local version, expires, write, user, indexed =
-  unpack(redis.call('HMGET', KEYS[1], 'version', 'expires', 'write', 'user', 'indexed'))
-if write and string.find(write, ARGV[6], 1, true) then return {'done'} end
-if not expires or not before(ARGV[1], expires) then return {'gone'} end
+if not stored then return {'gone'} end
+local version, expires, indexed, names, user, body = parts(stored)
+if not version then return {'conflict'} end
+if string.find(names, ARGV[7], 1, true) then return {'done'} end
+if not before(ARGV[1], expires) then return {'gone'} end
 if version ~= ARGV[2] then return {'conflict'} end
-if ARGV[9] and ARGV[8] == '' and (user ~= ARGV[9] or not indexed or before(indexed, ARGV[4])) then
-  return {'index', ARGV[9]}
+if ARGV[5] == '-' then
+  indexed = ''
+elseif ARGV[9] ~= '' then
+  indexed = ARGV[9]
+else
+  local wanted = string.sub(ARGV[6], 1, ARGV[5])
+  local is_indexed = user == ARGV[5] and string.sub(body, 1, user) == wanted and not before(indexed, ARGV[4])
+  if not is_indexed then return {'index', wanted} end
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[3], 'expires', ARGV[4], 'data', ARGV[5],
-  'write', string.sub(ARGV[6] .. (write or ''), 1, 64))
-if not ARGV[9] then
-  redis.call('HDEL', KEYS[1], 'user', 'indexed')
-elseif ARGV[8] ~= '' then
-  redis.call('HSET', KEYS[1], 'user', ARGV[9], 'indexed', ARGV[8])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-return {'done'}
+return keep(ARGV[3], ARGV[4], indexed, string.sub(ARGV[7] .. names, 1, 64), ARGV[5], ARGV[6], ARGV[8])
 "
 );
 
 /// `now`, expected version, expiry, time to live, horizon or nothing.
-pub(super) static TOUCH: Lua = lua_with_times!(
+pub(super) static TOUCH: Lua = lua_with_values!(
     r"
-local version, expires, user, indexed =
-  unpack(redis.call('HMGET', KEYS[1], 'version', 'expires', 'user', 'indexed'))
-if not expires or not before(ARGV[1], expires) then return {'gone'} end
+if not stored then return {'gone'} end
+local version, expires, indexed, names, user, body = parts(stored)
+if not version then return {'conflict'} end
+if not before(ARGV[1], expires) then return {'gone'} end
 if version ~= ARGV[2] then return {'conflict'} end
-if user and ARGV[5] == '' and (not indexed or before(indexed, ARGV[3])) then return {'index', user} end
-redis.call('HSET', KEYS[1], 'expires', ARGV[3])
-if user and ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'indexed', ARGV[5]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {'done'}
+if user ~= '-' then
+  if ARGV[5] ~= '' then
+    indexed = ARGV[5]
+  elseif before(indexed, ARGV[3]) then
+    return {'index', string.sub(body, 1, user)}
+  end
+end
+return keep(version, ARGV[3], indexed, names, user, body, ARGV[4])
 "
 );
 

@@ -50,6 +50,10 @@ pub(super) trait Dialect: Database {
     /// No bytes, of the type that the payload has.
     const NO_PAYLOAD: &'static str;
 
+    /// That the id is one of those that the first parameter has, one after another in one row of bytes. Without it they are
+    /// named in a list of parameters.
+    const ID_AMONG: Option<&'static str> = None;
+
     /// A statement that may make room on a full disk.
     const MAKE_ROOM: Option<&'static str> = None;
 

@@ -120,6 +120,11 @@ impl Dialect for Postgres {
     const ON_DUPLICATE: &'static str = " ON CONFLICT (id) DO NOTHING";
     const NO_PAYLOAD: &'static str = "''::bytea";
 
+    // To plan a list of parameters takes several times as long as to delete what it names.
+    const ID_AMONG: Option<&'static str> = Some(
+        "id = ANY (ARRAY(SELECT substring($1 FROM 16 * n + 1 FOR 16) FROM generate_series(0, length($1) / 16 - 1) AS n))",
+    );
+
     fn parameters(statement: String) -> String {
         statement
     }

@@ -10,8 +10,8 @@ use crate::error::ConfigError;
 /// The shortest limit is PostgreSQL's, 63 bytes, and the names of the indices are longer than that of the table.
 const NAME_MAX: usize = 48;
 
-/// How many ids the statement names that deletes what has expired: always as many, so that it is prepared once.
-pub(super) const DELETED_AT_ONCE: usize = 500;
+/// How many ids a list of parameters names: always as many, so that its statement is prepared once.
+pub(super) const LISTED: usize = 500;
 
 /// A table's name that was checked. Nothing else gets into a statement's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(super) struct Statements {
     pub(super) touch: SqlStr,
     pub(super) delete: SqlStr,
     pub(super) expired: SqlStr,
-    /// Of [`DELETED_AT_ONCE`] ids.
+    /// Of [`LISTED`] ids, unless the database takes them [as one value](Dialect::ID_AMONG).
     pub(super) delete_expired: SqlStr,
     pub(super) records_of: SqlStr,
 }
@@ -89,6 +89,10 @@ impl Statements {
     pub(super) fn new<DB: Dialect>(table: Table) -> Self {
         let sql = |text: String| AssertSqlSafe(DB::parameters(text)).into_sql_str();
         let (t, on_duplicate) = (table.qualified(DB::QUOTE), DB::ON_DUPLICATE);
+        let (id_among, time) = match DB::ID_AMONG {
+            Some(condition) => (condition.to_owned(), 2),
+            None => (format!("id IN ({})", list(LISTED)), LISTED + 1),
+        };
         // Parameters have the order of their numbers: not every database can name one twice.
         Self {
             schema: DB::schema(&table).into_iter().map(|text| AssertSqlSafe(text).into_sql_str()).collect(),
@@ -104,15 +108,16 @@ impl Statements {
                 "SELECT id, version, user_id, expires_at, {} FROM {t} WHERE expires_at <= $1 LIMIT $2",
                 DB::NO_PAYLOAD
             )),
-            delete_expired: sql(format!(
-                "DELETE FROM {t} WHERE id IN ({}) AND expires_at <= ${}",
-                (1..=DELETED_AT_ONCE).map(|number| format!("${number}")).collect::<Vec<_>>().join(", "),
-                DELETED_AT_ONCE + 1
-            )),
+            delete_expired: sql(format!("DELETE FROM {t} WHERE {id_among} AND expires_at <= ${time}")),
             records_of: sql(format!("SELECT {COLUMNS} FROM {t} WHERE user_id = $1 AND expires_at > $2")),
             table,
         }
     }
+}
+
+/// That many parameters, from the first.
+fn list(parameters: usize) -> String {
+    (1..=parameters).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -150,33 +150,33 @@ async fn a_request_costs_one_command_or_two() {
     };
     warm_up.await;
     let from_clients = |mut calls: Vec<(String, u64)>| {
-        calls.retain(|(name, _)| ["evalsha", "eval", "hmget", "del", "script|load", "hset"].contains(&name.as_str()));
+        calls.retain(|(name, _)| ["evalsha", "eval", "get", "del", "script|load", "set"].contains(&name.as_str()));
         calls
     };
 
     take_calls(&mut connection).await;
     let token = new_session(&manager).await;
-    // One script, and what it calls itself: HMGET, DEL, HSET.
+    // One script, and what it calls itself.
     let create = from_clients(take_calls(&mut connection).await);
-    assert_eq!(create, [("del".into(), 1), ("evalsha".into(), 1), ("hmget".into(), 1), ("hset".into(), 1)]);
+    assert_eq!(create, [("evalsha".into(), 1), ("get".into(), 1), ("set".into(), 1)]);
 
     let session = open(&manager, &token).await;
     assert_eq!(session.get::<u64>("n").unwrap(), Some(1));
     manager.commit(&session).await.unwrap();
-    assert_eq!(from_clients(take_calls(&mut connection).await), [("hmget".into(), 1)]);
+    assert_eq!(from_clients(take_calls(&mut connection).await), [("get".into(), 1)]);
 
     let session = open(&manager, &token).await;
     session.insert("n", 2).unwrap();
     manager.commit(&session).await.unwrap();
     let write = from_clients(take_calls(&mut connection).await);
-    assert_eq!(write, [("evalsha".into(), 1), ("hmget".into(), 2), ("hset".into(), 1)]);
+    assert_eq!(write, [("evalsha".into(), 1), ("get".into(), 2), ("set".into(), 1)]);
 
     let session = open(&manager, &token).await;
     session.destroy().unwrap();
     manager.commit(&session).await.unwrap();
     // A session that is nobody's: ended by one script if it is unchanged, and deleted.
     let end = from_clients(take_calls(&mut connection).await);
-    assert_eq!(end, [("del".into(), 1), ("evalsha".into(), 1), ("hmget".into(), 2), ("hset".into(), 1)]);
+    assert_eq!(end, [("del".into(), 1), ("evalsha".into(), 1), ("get".into(), 2), ("set".into(), 1)]);
 
     let session = manager.create();
     manager.commit(&session).await.unwrap();
@@ -280,22 +280,29 @@ async fn what_is_no_record_is_reported_and_stays() {
     let Some(server) = single("") else { return };
     let (store, mut other) = (store(&server).await, connection(&server).await);
     let key = |id: u8| format!("session:{}", SessionId::from_bytes([id; 16]));
-    let mut set = async |id, field: &str, value: &[u8]| {
-        create(&store, record(id, None)).await;
-        cmd("HSET").arg(key(id)).arg(field).arg(value).exec_async(&mut other).await.unwrap();
-    };
-    set(1, "version", b"one").await;
-    set(2, "expires", b"").await;
-    set(3, "user", b"\xff").await;
-    for id in 1..=3 {
+    let values: [&[u8]; 7] = [
+        b"",
+        b"a string",
+        b"one 1700000060000  0 -\ndata",
+        b"1 soon  0 -\ndata",
+        b"1 1700000060000  0\ndata",
+        b"1 1700000060000 1700000120000 0 9\ndata",
+        b"1 1700000060000 1700000120000 0 1\n\xffdata",
+    ];
+    for (id, value) in (1..).zip(values) {
+        cmd("SET").arg(key(id)).arg(value).exec_async(&mut other).await.unwrap();
         let error = store.load(SessionId::from_bytes([id; 16]), NOW).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
+        assert_eq!(store.create(&record(id, None), NOW).await.unwrap(), CreateOutcome::Exists);
+        assert_eq!(store.touch(record(id, None).id, 9, NOW, NOW).await.unwrap(), SaveOutcome::Conflict);
+        assert_eq!(store.save(&next(&record(id, None)), 9, NOW).await.unwrap(), SaveOutcome::Conflict);
+        assert_eq!(cmd("GET").arg(key(id)).query_async::<Vec<u8>>(&mut other).await.unwrap(), value);
     }
-    cmd("SET").arg(key(4)).arg("a string").exec_async(&mut other).await.unwrap();
-    let error = store.save(&next(&record(4, None)), 1, NOW).await.unwrap_err();
+    cmd("HSET").arg(key(8)).arg("version").arg(1).exec_async(&mut other).await.unwrap();
+    let error = store.save(&next(&record(8, None)), 1, NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other, "{error:?}");
     let kept: u64 = cmd("DBSIZE").query_async(&mut other).await.unwrap();
-    assert_eq!(kept, 4);
+    assert_eq!(kept, 8);
 }
 
 #[tokio::test]
@@ -325,8 +332,8 @@ async fn a_socket_a_database_and_a_password() {
 async fn the_permissions_in_the_documentation_are_enough() {
     let Some(server) = single("") else { return };
     let mut other = connection(&server).await;
-    let permissions = "~session:* +ping +evalsha +eval +hmget +hset +hdel +del +pexpire +zadd +zscore +zrevrange \
-                       +zrangebyscore +zremrangebyscore";
+    let permissions = "~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore \
+                       +zremrangebyscore";
     let mut allow = cmd("ACL");
     allow.arg("SETUSER").arg("app").arg("on").arg(">sesame");
     allow.arg(permissions.split_whitespace().collect::<Vec<_>>());
