@@ -4,11 +4,14 @@
 
 mod alloc;
 mod args;
+mod at_once;
+mod by_place;
 mod callgrind;
 mod choice;
 mod count;
 mod figure;
 mod floor;
+mod guard;
 mod pin;
 mod rig;
 mod subjects;
@@ -30,6 +33,8 @@ mod over_http;
 #[cfg(feature = "full")]
 mod redis;
 #[cfg(feature = "full")]
+mod report;
+#[cfg(feature = "full")]
 mod servers;
 #[cfg(feature = "full")]
 mod sizing;
@@ -48,7 +53,10 @@ type Command = (&'static str, &'static str, fn(&Args) -> Outcome);
 const COMMANDS: &[Command] = &[
     ("time", "W1 to W5 by the clock: nanoseconds and allocations of a request", time::run),
     ("count", "W1 to W5 by callgrind: instructions of a request", count::run),
+    ("where", "W1 to W5 by callgrind: instructions by place in the code, into WHERE.md", by_place::run),
+    ("guard", "W1 to W5 by callgrind against the accepted figures", guard::run),
     ("repeat", "one request --times times, to look at with a profiler", count::repeat),
+    ("at_once", "W10: 200 requests that change one counter at once", at_once::run),
     #[cfg(feature = "full")]
     ("memory", "W6: the memory store with a million sessions", memory::run),
     #[cfg(feature = "full")]
@@ -61,6 +69,10 @@ const COMMANDS: &[Command] = &[
     ("growth", "W11: the cost of a request from 10 to 1,000,000 sessions", growth::run),
     #[cfg(feature = "full")]
     ("sizing", "what a session takes in each store", sizing::run),
+    #[cfg(feature = "full")]
+    ("report", "RESULTS.md and its plots from what the commands kept", report::run),
+    #[cfg(feature = "full")]
+    ("all", "every command that the machine can run, for the report", all),
     #[cfg(feature = "full")]
     ("load", "saturation for --minutes on --store memory, sqlite or redis", load::run),
 ];
@@ -91,4 +103,18 @@ fn main() -> ExitCode {
 fn finish(command: &str, args: &Args, figures: &[Figure]) -> Result<(), Box<dyn Error>> {
     figure::print(figures);
     if args.has("--subject") || args.has("--work") { Ok(()) } else { figure::keep(command, figures) }
+}
+
+/// Those that measure, one after another, each in a process of its own; then the report. What fails is said, and the rest goes on.
+#[cfg(feature = "full")]
+fn all(_: &Args) -> Outcome {
+    const MEASURE: [&str; 9] = ["time", "count", "at_once", "memory", "redis", "sql", "over_http", "growth", "sizing"];
+    let me = std::env::current_exe()?;
+    for command in MEASURE.into_iter().chain(["where", "report"]) {
+        println!("\n==> {command}");
+        if !std::process::Command::new(&me).arg(command).status()?.success() {
+            println!("{command} is missing from the report, or as it was before");
+        }
+    }
+    Ok(Vec::new())
 }

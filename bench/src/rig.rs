@@ -33,14 +33,14 @@ pub(crate) trait Rig {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// `name=value`, as the browser sends it back.
+    /// `name=value`, as the browser sends it back. A cookie that is taken away is none.
     pub(crate) cookie: Option<String>,
 }
 
 impl Answer {
     pub(crate) fn new<'a>(status: u16, body: &[u8], set_cookie: impl Iterator<Item = &'a [u8]>) -> Self {
         let pair = |text: &[u8]| String::from_utf8_lossy(text).split(';').next().unwrap_or_default().to_owned();
-        let cookies: Vec<_> = set_cookie.map(pair).collect();
+        let cookies: Vec<_> = set_cookie.map(pair).filter(|pair| !pair.ends_with('=')).collect();
         let cookie = (!cookies.is_empty()).then(|| cookies.join("; "));
         Self { status, body: String::from_utf8_lossy(body).into_owned(), cookie }
     }
@@ -68,8 +68,11 @@ impl AxumRig {
 
     /// With the runtime on which its store was opened.
     pub(crate) fn on(runtime: Runtime, app: Router) -> Self {
+        let inside = runtime.enter(); // Some layers start tasks.
         // As `axum::serve` does; without it the layered route would be built again for each request.
-        Self { runtime, app: app.with_state(()) }
+        let app = app.with_state(());
+        drop(inside);
+        Self { runtime, app }
     }
 }
 

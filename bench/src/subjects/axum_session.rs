@@ -15,6 +15,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
     let runtime = runtime();
     let config = SessionConfig::default().with_mode(SessionMode::Manual);
     let store = runtime.block_on(SessionStore::<SessionNullPool>::new(None, config)).expect("no database, no error");
+    let inside = runtime.enter(); // Its layer starts a task.
     let app = Router::new()
         .route(UNTOUCHED, get(async || DONE))
         .route(READ, get(read))
@@ -24,6 +25,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
         .route(SLOW, get(slow))
         .route(SHOW, get(show))
         .layer(SessionLayer::new(store));
+    drop(inside);
     Box::new(AxumRig::on(runtime, app))
 }
 

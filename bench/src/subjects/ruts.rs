@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use ruts::store::Ttl;
 use ruts::store::moka::MokaStore;
-use ruts::{Session, SessionLayer};
+use ruts::{CookieOptions, Session, SessionLayer};
 use serde::Serialize;
 use tower_cookies::CookieManagerLayer;
 
@@ -27,7 +27,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
         .route(FILL, get(fill))
         .route(SLOW, get(slow))
         .route(SHOW, get(show))
-        .layer(SessionLayer::new(Arc::new(store)))
+        .layer(SessionLayer::new(Arc::new(store)).with_cookie_options(CookieOptions::default()))
         .layer(CookieManagerLayer::new());
     Box::new(AxumRig::new(app))
 }
@@ -50,8 +50,8 @@ async fn begin(session: InMemory) -> Handled {
 async fn fill(session: InMemory) -> Handled {
     for (key, value) in ten_keys() {
         match key {
-            COUNTER => set(&session, key, &value.as_u64()).await?,
-            USER => set(&session, key, &serde_json::from_value::<User>(value).ok()).await?,
+            COUNTER => set(&session, key, &value.as_u64().unwrap_or_default()).await?,
+            USER => set(&session, key, &serde_json::from_value::<User>(value).map_err(failed)?).await?,
             // Its format has no values whose type is only known when they are read.
             _ => set(&session, key, &value.to_string()).await?,
         };
