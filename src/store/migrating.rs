@@ -8,12 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
-    Timestamp, UserIndex, Version, load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version, load_fresh,
 };
-
-/// The payload of a tombstone. No codec writes it: JSON has no NUL.
-const TOMBSTONE: &[u8] = b"\0cloakroom: logged out during a migration";
+use crate::record::TOMBSTONE;
 
 /// A tombstone's version, which no save or touch ever expects. Fits into a signed 64-bit column, and into a double.
 const TOMBSTONE_VERSION: Version = 1 << 52;
@@ -329,6 +327,10 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         (self.old.fresh_reads().is_some() || self.new.fresh_reads().is_some()).then_some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        None
     }
 }
 

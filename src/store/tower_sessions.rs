@@ -15,8 +15,8 @@ use tower_sessions_core::session::{Id as ForeignId, Record as ForeignRecord};
 use tower_sessions_core::session_store::Error as ForeignError;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
-    Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
 
 /// Locks keep writers of one session apart, and those of different ones mostly out of each other's way.
@@ -203,6 +203,10 @@ impl<S: ForeignStore> SessionStore for TowerSessionsStore<S> {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

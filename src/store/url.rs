@@ -115,6 +115,23 @@ impl FromStr for StoreUrl {
 }
 
 impl StoreUrl {
+    /// The statements that create the table of this store, without connecting to it: for migrations of your own. `None` for stores
+    /// that need no table.
+    ///
+    /// ```
+    /// # #[cfg(feature = "postgres")] {
+    /// let url: cloakroom::store::StoreUrl = "postgres://app@db/app?table=web.sessions".parse().unwrap();
+    /// assert!(url.schema().unwrap().unwrap().starts_with("CREATE TABLE IF NOT EXISTS \"web\".\"sessions\""));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TableName`] if the parameter `table` is none.
+    pub fn schema(&self) -> Result<Option<String>, ConfigError> {
+        self.target.schema()
+    }
+
     /// Opens the store, or connects to it.
     ///
     /// For `rediss:` the application has to install a `CryptoProvider` of `rustls` first, unless some other crate has settled

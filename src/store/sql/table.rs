@@ -83,6 +83,7 @@ pub(super) struct Statements {
     /// Of [`DELETED_AT_ONCE`] ids.
     pub(super) delete_expired: SqlStr,
     pub(super) records_of: SqlStr,
+    pub(super) page: SqlStr,
 }
 
 impl Statements {
@@ -109,6 +110,7 @@ impl Statements {
                 (1..=DELETED_AT_ONCE).map(|number| format!("${number}")).collect::<Vec<_>>().join(", "),
                 DELETED_AT_ONCE + 1
             )),
+            page: sql(format!("SELECT {COLUMNS} FROM {t} WHERE id > $1 ORDER BY id LIMIT $2")),
             records_of: sql(format!("SELECT {COLUMNS} FROM {t} WHERE user_id = $1 AND expires_at > $2")),
             table,
         }

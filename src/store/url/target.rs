@@ -151,6 +151,19 @@ impl Target {
         Ok(Self::Memcached { servers, prefix })
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "stores without a table have none to name wrongly")]
+    pub(super) fn schema(&self) -> Result<Option<String>, ConfigError> {
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_, options) => Some(crate::store::SqliteStore::schema_for(options.table.as_deref())?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_, options) => Some(crate::store::PostgresStore::schema_for(options.table.as_deref())?),
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_, options) => Some(crate::store::MysqlStore::schema_for(options.table.as_deref())?),
+            _ => None,
+        })
+    }
+
     #[allow(clippy::unused_async, reason = "the store in memory alone has nothing to wait for")]
     pub(super) async fn connect(&self) -> Result<Arc<dyn SessionStore>, StoreError> {
         Ok(match self {
