@@ -207,12 +207,16 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         if let Some(record) = self.old.load(id, now).await? {
             expires_at = expires_at.max(record.expires_at);
         }
+        let mut is_in_the_way = false;
         loop {
             if let Some(record) = self.new.load(id, now).await? {
                 if is_tombstone(&record) {
                     return Ok(());
                 }
                 expires_at = expires_at.max(record.expires_at);
+                is_in_the_way = true;
+            }
+            if is_in_the_way {
                 // Not replaced by a save: the tombstone's version would be one that a writer may come to expect.
                 self.new.delete(id).await?;
             }
@@ -221,6 +225,8 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
             if self.new.create(&tombstone, now).await? == CreateOutcome::Created {
                 return Ok(());
             }
+            // Somebody was faster, or a record that has expired and was not swept yet.
+            is_in_the_way = true;
         }
     }
 }

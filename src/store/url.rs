@@ -14,6 +14,7 @@ mod parts;
 mod target;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -130,6 +131,11 @@ impl StoreUrl {
     /// [`ConfigError::TableName`] if the parameter `table` is none.
     pub fn schema(&self) -> Result<Option<String>, ConfigError> {
         self.target.schema()
+    }
+
+    /// The file of `sqlite:` and the folder of `file:`, which [`connect`](Self::connect) makes if they are missing.
+    pub fn path(&self) -> Option<&Path> {
+        self.target.path()
     }
 
     /// Opens the store, or connects to it.

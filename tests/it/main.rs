@@ -12,6 +12,7 @@ mod bags;
 mod binding;
 mod cancellation;
 mod carried;
+mod cli;
 mod codecs;
 mod config;
 mod consent;

@@ -1,5 +1,6 @@
 //! What each scheme means: how its URL is read, and how its store is opened.
 
+use std::path::Path;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -162,6 +163,16 @@ impl Target {
             Self::Mysql(_, options) => Some(crate::store::MysqlStore::schema_for(options.table.as_deref())?),
             _ => None,
         })
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            #[cfg(feature = "file")]
+            Self::File(path) => Some(path),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path, _) => Some(path),
+            _ => None,
+        }
     }
 
     #[allow(clippy::unused_async, reason = "the store in memory alone has nothing to wait for")]

@@ -84,7 +84,7 @@ impl<S: SessionStore> SessionStore for Stopwatch<S> {
     }
 
     fn inventory(&self) -> Option<&dyn Inventory> {
-        self.inner.inventory()
+        self.store.inventory()
     }
 }
 
