@@ -3,8 +3,10 @@
 mod backoff;
 #[cfg_attr(not(feature = "sealed"), path = "engine/nothing_carried.rs")]
 mod carried;
+mod closed;
 mod deadline;
 mod endings;
+mod inherit;
 mod key_types;
 mod of_user;
 mod run_to_end;

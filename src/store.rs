@@ -8,6 +8,7 @@ mod memcached;
 mod memory;
 mod migrating;
 mod noop;
+mod predecessor;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -39,6 +40,7 @@ pub use memcached::{MemcachedServer, MemcachedStore};
 pub use memory::MemoryStore;
 pub use migrating::MigratingStore;
 pub use noop::NoopStore;
+pub use predecessor::{Inheritance, Predecessor};
 #[cfg(feature = "mysql")]
 pub use sql::MysqlStore;
 #[cfg(feature = "postgres")]
@@ -47,7 +49,7 @@ pub use sql::PostgresStore;
 pub use sql::SqliteStore;
 pub use timeout::TimeoutStore;
 #[cfg(feature = "tower-sessions")]
-pub use tower_sessions::TowerSessionsStore;
+pub use tower_sessions::{TowerSessionsPredecessor, TowerSessionsStore};
 pub use url::StoreUrl;
 
 /// What became of [`SessionStore::create`].

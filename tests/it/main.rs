@@ -50,6 +50,7 @@ mod log_scan;
 mod login;
 mod manager;
 mod named;
+mod predecessor;
 mod races;
 mod regressions;
 mod rotation;
