@@ -17,6 +17,8 @@
 //! 15. [Failures](failures): what happens if
 //! 16. [Events](events): what operators are told, metrics
 //! 17. [Testing](testing) your application
+//! 18. [The command](command): looking into a store, ending sessions, moving them
+//! 19. [Coming from another library](predecessor) without logging anybody out
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -62,5 +64,7 @@ chapters! {
     failures,
     events,
     testing,
+    command,
+    predecessor,
     features,
 }

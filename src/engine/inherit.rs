@@ -84,7 +84,11 @@ impl Engine {
             let nonce = Nonce::generate()?;
             let token = Token::after_cookie(Token::generate()?.id(), cookie.as_bytes(), &nonce);
             let until = inheritance.expires_at;
-            self.create_heir(&token, inheritance).await?;
+            if let Err(error) = self.create_heir(&token, inheritance).await {
+                // It may be stored all the same, and nobody will ever know of it.
+                let _ = self.call("delete", self.store.delete(token.id())).await;
+                return Err(error);
+            }
             if self.create_deed(id, token.id(), nonce, until).await? {
                 // The deed is asked first from now on: if this fails, nothing is lost but space.
                 let _ = self.call("delete_predecessor", predecessor.delete(old)).await;

@@ -1,6 +1,7 @@
 //! The command `cloakroom`: the real program, on real stores.
 
 mod errors;
+mod guide;
 mod looking;
 mod migrate;
 mod revoke;
@@ -107,7 +108,7 @@ async fn log_in(manager: &SessionManager, user: &str) -> Token {
     session.insert("cart", ["milk"]).unwrap();
     session.insert("secret", "hunter2").unwrap();
     session.login(user).unwrap();
-    session.set_label("Firefox on \u{202e}Linux").unwrap();
+    session.set_label(if user == "grace" { "Firefox on \u{202e}Linux" } else { "Firefox on Linux" }).unwrap();
     commit(manager, &session).await
 }
 

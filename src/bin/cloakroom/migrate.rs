@@ -5,7 +5,7 @@ use cloakroom::store::{CreateOutcome, Record, SessionId};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{self, Output, number};
+use crate::output::{self, Output, sessions};
 use crate::source::Source;
 use crate::{progress, walk};
 
@@ -49,7 +49,7 @@ pub(crate) async fn run(from: &Source, to: &Source) -> Result<Output, Failure> {
     })
     .await;
     progress.finish_and_clear();
-    walked.map_err(|failure| failure.after(&format!("{} were copied before: run it again", number(moved.copied))))?;
+    walked.map_err(|failure| failure.after(&format!("{} copied before that: run it again", sessions(moved.copied))))?;
     Ok(moved.into_output())
 }
 
@@ -83,14 +83,12 @@ impl Moved {
 
     fn into_output(self) -> Output {
         let Self { copied, updated, there_already, expired, unreadable } = self;
-        let mut text = format!("{} sessions were copied\n", number(copied));
-        for (count, what) in [
-            (updated, "were there in an older version, and are up to date now"),
-            (there_already, "were there already"),
-            (expired, "had expired, and were left"),
-        ] {
+        let mut text = format!("{} copied\n", sessions(copied));
+        for (count, what) in
+            [(updated, "brought up to date"), (there_already, "there already"), (expired, "left because expired")]
+        {
             if count > 0 {
-                text = format!("{text}{} {what}\n", number(count));
+                text = format!("{text}{} {what}\n", sessions(count));
             }
         }
         let json = json!({

@@ -38,7 +38,8 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let width = |column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let is_number = |column| cells(column).skip(1).all(|cell| cell.starts_with(|first: char| first.is_ascii_digit()));
+    let is_digit = |c: char| c.is_ascii_digit() || c == ',';
+    let is_number = |column| cells(column).skip(1).all(|cell| cell.chars().all(is_digit));
     let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), is_number(column))).collect();
     let mut text = String::new();
     for row in rows {
@@ -72,6 +73,11 @@ pub(crate) fn number(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Such as `1 session` or `2,000 sessions`.
+pub(crate) fn sessions(count: u64) -> String {
+    format!("{} {}", number(count), if count == 1 { "session" } else { "sessions" })
 }
 
 /// Such as `2026-11-21 08:45:10 UTC`.
@@ -115,6 +121,7 @@ mod tests {
     #[test]
     fn people_read_numbers_and_times() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2].map(sessions), ["0 sessions", "1 session", "2 sessions"]);
         assert_eq!(time(Timestamp::from_millis(1_763_679_600_999)), "2025-11-20 23:00:00 UTC");
         let now = Timestamp::from_millis(1_000_000);
         assert_eq!(from_now(now.saturating_add(Duration::from_mins(90)), now), "in 90 min");

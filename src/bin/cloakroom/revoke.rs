@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::arguments::Which;
 use crate::failure::Failure;
 use crate::list::no_user_index;
-use crate::output::{self, Output, number};
+use crate::output::{self, Output, sessions};
 use crate::source::Source;
 use crate::{progress, walk};
 
@@ -21,8 +21,7 @@ pub(crate) async fn run(store: &Source, which: &Which) -> Result<Output, Failure
         Which { all: true, .. } => all(store).await?,
         Which { id: None, user: None, all: false } => unreachable!("the command line is refused without any of them"),
     };
-    let sessions = if ended == 1 { "session was" } else { "sessions were" };
-    Ok(Output::new(format!("{} {sessions} ended\n", number(ended)), json!({ "ended": ended })))
+    Ok(Output::new(format!("{} ended\n", sessions(ended)), json!({ "ended": ended })))
 }
 
 async fn one(store: &dyn SessionStore, id: SessionId) -> Result<u64, Failure> {
@@ -55,9 +54,7 @@ async fn all(store: Arc<dyn SessionStore>) -> Result<u64, Failure> {
         Ok(())
     })
     .await
-    .map_err(|failure| {
-        failure.after(&format!("{} sessions were ended before; run it again", number(progress.position())))
-    })?;
+    .map_err(|failure| failure.after(&format!("{} ended before that: run it again", sessions(progress.position()))))?;
     progress.finish_and_clear();
     Ok(progress.position())
 }

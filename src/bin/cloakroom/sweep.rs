@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{self, Output, number};
+use crate::output::{self, Output, sessions};
 use crate::progress;
 use crate::source::Source;
 
@@ -26,5 +26,5 @@ pub(crate) async fn run(store: &Source) -> Result<Output, Failure> {
         progress.inc(step);
     }
     progress.finish_and_clear();
-    Ok(Output::new(format!("{} expired sessions were deleted\n", number(deleted)), json!({ "deleted": deleted })))
+    Ok(Output::new(format!("{} deleted that had expired\n", sessions(deleted)), json!({ "deleted": deleted })))
 }

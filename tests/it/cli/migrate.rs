@@ -25,7 +25,7 @@ async fn everybody_stays_logged_in() {
     assert_eq!(sessions.len(), 2);
 
     let again = run(&["migrate", &stage.url, &to]);
-    assert_eq!(again.text(), "0 sessions were copied\n4 were there already\n1 had expired, and were left\n");
+    assert_eq!(again.text(), "0 sessions copied\n4 sessions there already\n1 session left because expired\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ async fn one_session_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::sqlite(&folder).await;
     let id = stage.visitor.id().to_string();
-    assert_eq!(run(&["revoke", &stage.url, &id]).text(), "1 session was ended\n");
+    assert_eq!(run(&["revoke", &stage.url, &id]).text(), "1 session ended\n");
     assert!(!stage.is_open(&stage.visitor).await);
     assert!(stage.is_open(&stage.grace).await);
     assert_eq!(run(&["revoke", &stage.url, &id]).code, 3);
@@ -42,7 +42,7 @@ async fn everything_is_ended_if_one_says_so_twice() {
     }
     // What has expired is not ended: it is for the sweeper, who tells of it.
     assert_eq!(json(&["sweep", &stage.url])["deleted"], 1);
-    assert_eq!(run(&["sweep", &stage.url]).text(), "0 expired sessions were deleted\n");
+    assert_eq!(run(&["sweep", &stage.url]).text(), "0 sessions deleted that had expired\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
