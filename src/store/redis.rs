@@ -442,8 +442,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
     }
 
     fn inventory(&self) -> Option<&dyn Inventory> {
-        // Each node of a cluster tells of its own keys only.
-        (!connect::is_cluster::<C>()).then_some(self)
+        // Each node tells of its own keys only.
+        #[cfg(feature = "redis-cluster")]
+        if std::any::TypeId::of::<C>() == std::any::TypeId::of::<redis::cluster_async::ClusterConnection>() {
+            return None;
+        }
+        Some(self)
     }
 }
 

@@ -53,14 +53,6 @@ impl<C: ConnectionLike + Clone> RedisStore<C> {
     }
 }
 
-/// Whether it leads to a cluster.
-pub(super) fn is_cluster<C: 'static>() -> bool {
-    #[cfg(feature = "redis-cluster")]
-    return std::any::TypeId::of::<C>() == std::any::TypeId::of::<redis::cluster_async::ClusterConnection>();
-    #[cfg(not(feature = "redis-cluster"))]
-    false
-}
-
 #[cfg(feature = "redis-cluster")]
 impl RedisStore<redis::cluster_async::ClusterConnection> {
     /// Connects to a Redis Cluster. The URLs name some of its nodes, of which one has to answer; the others are found.
