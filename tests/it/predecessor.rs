@@ -150,6 +150,23 @@ async fn a_visitor_goes_on_with_the_same_data_under_a_new_cookie() {
     assert_eq!(browser.get(&app, "/devices").await.body, "1");
 }
 
+/// A predecessor that knows when its users have logged in.
+#[derive(Debug)]
+struct KnowsWhen(TowerSessionsPredecessor<OldStore>);
+#[async_trait::async_trait]
+impl Predecessor for KnowsWhen {
+    fn session(&self, cookie: &str) -> Option<String> {
+        self.0.session(cookie)
+    }
+    async fn load(&self, session: &str) -> Result<Option<Inheritance>, StoreError> {
+        let at = std::time::SystemTime::now() - Duration::from_mins(5);
+        Ok(self.0.load(session).await?.map(|inheritance| inheritance.logged_in_at(at)))
+    }
+    async fn delete(&self, session: &str) -> Result<(), StoreError> {
+        self.0.delete(session).await
+    }
+}
+
 #[tokio::test]
 async fn nobody_has_just_logged_in() {
     let old = OldStore::default();
@@ -158,21 +175,6 @@ async fn nobody_has_just_logged_in() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 
     // Unless the predecessor knows.
-    #[derive(Debug)]
-    struct KnowsWhen(TowerSessionsPredecessor<OldStore>);
-    #[async_trait::async_trait]
-    impl Predecessor for KnowsWhen {
-        fn session(&self, cookie: &str) -> Option<String> {
-            self.0.session(cookie)
-        }
-        async fn load(&self, session: &str) -> Result<Option<Inheritance>, StoreError> {
-            let at = std::time::SystemTime::now() - Duration::from_mins(5);
-            Ok(self.0.load(session).await?.map(|inheritance| inheritance.logged_in_at(at)))
-        }
-        async fn delete(&self, session: &str) -> Result<(), StoreError> {
-            self.0.delete(session).await
-        }
-    }
     let mut browser = visitor(&old).await;
     let answer = browser.get(&new_app(MemoryStore::new(), KnowsWhen(before(&old))), "/recent").await;
     assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "7"));
