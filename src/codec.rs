@@ -21,6 +21,8 @@ pub use message_pack::MessagePackCodec;
 #[cfg(feature = "sealed")]
 pub use sealed::{KeyRing, SealedCodec, SealingKey};
 
+pub(crate) use plain::is_sealed;
+
 use crate::token::SessionId;
 
 /// Which record a document belongs to. A codec that authenticates binds its bytes to it, so that they open nowhere else.

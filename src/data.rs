@@ -62,6 +62,15 @@ impl Data {
         Self::parse(text).map_err(|_| not_an_object())
     }
 
+    /// What another library has kept. This crate's own place in it is empty.
+    pub(crate) fn inherited(text: &str, limits: &Limits) -> Result<Self, SessionError> {
+        let mut data = Self::parse_value(text)?;
+        data.remove_member(RESERVED);
+        check_size(data.text.len(), limits)?;
+        check_depth(depth_of(&data.text), limits)?;
+        Ok(data)
+    }
+
     /// The whole object as JSON text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -109,7 +118,7 @@ impl Data {
 
     /// Puts raw JSON text at a path and makes the objects that lead there. On an error nothing has changed.
     pub(crate) fn set(&mut self, path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
-        check_depth(path, value, limits)?;
+        check_depth(path.len() + depth_of(value), limits)?;
         self.put(path, value, limits)
     }
 
@@ -259,8 +268,8 @@ fn check_size(size: usize, limits: &Limits) -> Result<(), SessionError> {
     ))
 }
 
-fn check_depth(path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
-    let (depth, limit) = (path.len() + depth_of(value), limits.max_depth());
+fn check_depth(depth: usize, limits: &Limits) -> Result<(), SessionError> {
+    let limit = limits.max_depth();
     if depth <= limit {
         return Ok(());
     }

@@ -3,8 +3,10 @@
 mod backoff;
 #[cfg_attr(not(feature = "sealed"), path = "engine/nothing_carried.rs")]
 mod carried;
+mod closed;
 mod deadline;
 mod endings;
+mod inherit;
 mod key_types;
 mod of_user;
 mod run_to_end;
@@ -226,7 +228,8 @@ impl Engine {
     async fn store_changes(&self, work: &mut Work, mode: Mode, now: Timestamp) -> Result<Stored, SessionError> {
         let mut backoff = Backoff::default();
         let (mut retries, mut failed_before, mut turn, mut now) = (0, false, None, now);
-        let mut next = if work.is_unsure() { Box::pin(self.look_again(work)).await? } else { self.first_step(work, now)? };
+        let mut next =
+            if work.is_unsure() { Box::pin(self.look_again(work)).await? } else { self.first_step(work, now)? };
         loop {
             let step = match next {
                 Rebased::Done(stored) => return Ok(stored),

@@ -303,6 +303,11 @@ pub enum ConfigError {
         /// What the prefix demands.
         demands: &'static str,
     },
+    /// The cookie of a predecessor has the name of the layer's own.
+    SameCookie {
+        /// The name of both.
+        name: String,
+    },
     /// The option needs a `Secure` cookie, and this one was made for plain HTTP.
     NeedsSecure {
         /// The option.
@@ -396,6 +401,10 @@ impl fmt::Display for ConfigError {
             Self::CookiePrefix { name, demands } => {
                 write!(f, "a cookie named {name:?} {demands}: change that, or give the name without its prefix")
             }
+            Self::SameCookie { name } => write!(
+                f,
+                "the predecessor's cookie is called {name:?}, as this layer's own: give this layer another one, by SessionLayer::transport"
+            ),
             Self::NeedsSecure { option } => write!(
                 f,
                 "{option} needs a Secure cookie: make it with SessionCookie::new, not SessionCookie::new_for_http"

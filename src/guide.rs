@@ -18,6 +18,8 @@
 //! 16. [Failures](failures): what happens if
 //! 17. [Events](events): what operators are told, metrics
 //! 18. [Testing](testing) your application
+//! 19. [The command](command): looking into a store, ending sessions, moving them
+//! 20. [Coming from another library](predecessor) without logging anybody out
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -64,5 +66,7 @@ chapters! {
     failures,
     events,
     testing,
+    command,
+    predecessor,
     features,
 }

@@ -8,6 +8,7 @@ mod future;
 mod header;
 mod layer;
 mod lazy;
+mod predecessor;
 mod service;
 mod shown;
 mod site_data;

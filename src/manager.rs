@@ -19,7 +19,7 @@ use crate::policy::{Limits, SessionPolicy};
 use crate::record::{Name, Origin};
 use crate::session::Session;
 use crate::state::{Absence, Bond, ClientHolds, Mode, OnMismatch, Terms, TokenChange};
-use crate::store::SessionStore;
+use crate::store::{Predecessor, SessionStore};
 use crate::token::TokenDigester;
 
 pub use sweeper::{Sweeper, SweeperReport, SweeperSettings};
@@ -331,6 +331,26 @@ impl SessionManager {
 
     pub(crate) async fn open_shown(&self, shown: &Shown, bond: Option<Bond>) -> Result<Session, SessionError> {
         self.engine.open(shown, bond).await.map(Session::new)
+    }
+
+    /// The session that goes on where one of another library ends, if the cookie shows one of those.
+    pub(crate) async fn open_inherited(
+        &self,
+        predecessor: &Arc<dyn Predecessor>,
+        cookie: &str,
+        bond: Option<Bond>,
+    ) -> Result<Option<Session>, SessionError> {
+        let Some(token) = self.engine.inherit(predecessor.clone(), cookie.to_owned()).await? else { return Ok(None) };
+        let unit = self.engine.open(&Shown::Tokens(ShownToken::plain(token), Vec::new()), bond).await?;
+        let mut state = unit.state();
+        if state.is_shown_in_vain() {
+            return Ok(None);
+        }
+        if state.present().is_some() {
+            state.be_told();
+        }
+        drop(state);
+        Ok(Some(Session::new(unit)))
     }
 
     fn options(&mut self) -> &mut Engine {

@@ -3,6 +3,7 @@
 mod document;
 mod extras;
 mod name;
+mod summary;
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,6 +22,10 @@ use crate::token::{Nonce, SessionId, TokenDigest};
 pub(crate) use document::DecodeError;
 pub(crate) use extras::{ExtraFields, Extras};
 pub(crate) use name::{Name, is_token_byte};
+pub use summary::{NoSummary, RecordSummary};
+
+/// The payload of a mark that a session was logged out during a migration. No codec writes it: JSON has no NUL.
+pub(crate) const TOMBSTONE: &[u8] = b"\0cloakroom: logged out during a migration";
 
 /// Counts the saves of a record, from 1: the expected value of a compare-and-swap.
 pub type Version = u64;

@@ -31,7 +31,7 @@ pub(crate) use flash::{FlashGroup, entry as flash_entry};
 pub(crate) use lifecycle::{Lifecycle, Renewal, Rotation};
 use reads::Reads;
 pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Terms};
-pub(crate) use user::not_logged_in;
+pub(crate) use user::{check_user, not_logged_in};
 pub(crate) use work::{Rebased, Step, Stored, Work};
 use work::{Tell, Upkeep};
 
@@ -226,6 +226,17 @@ impl State {
         if let Ok(present) = &mut self.origin {
             present.shown = None;
         }
+    }
+
+    /// The client has shown another library's cookie, and is to be told the token in its place.
+    pub(crate) fn be_told(&mut self) {
+        self.client = Client::HasNone;
+        self.token_change = PendingChange::Issue;
+    }
+
+    /// Whether there is no session because what the request shows opens none.
+    pub(crate) fn is_shown_in_vain(&self) -> bool {
+        matches!(self.origin, Err(Absence::Unknown))
     }
 
     /// Goes on with a token that replaces the one so far.

@@ -8,6 +8,7 @@ mod memcached;
 mod memory;
 mod migrating;
 mod noop;
+mod predecessor;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -21,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
@@ -28,7 +30,7 @@ pub use self::redis::RedisStore;
 pub use self::redis::SentinelConnection;
 pub use crate::clock::Timestamp;
 pub use crate::error::{StoreError, StoreErrorKind};
-pub use crate::record::{Payload, Record, Version};
+pub use crate::record::{NoSummary, Payload, Record, RecordSummary, Version};
 pub use crate::token::SessionId;
 pub use cached::CachedStore;
 #[cfg(feature = "file")]
@@ -38,6 +40,7 @@ pub use memcached::{MemcachedServer, MemcachedStore};
 pub use memory::MemoryStore;
 pub use migrating::MigratingStore;
 pub use noop::NoopStore;
+pub use predecessor::{Inheritance, Predecessor};
 #[cfg(feature = "mysql")]
 pub use sql::MysqlStore;
 #[cfg(feature = "postgres")]
@@ -46,7 +49,7 @@ pub use sql::PostgresStore;
 pub use sql::SqliteStore;
 pub use timeout::TimeoutStore;
 #[cfg(feature = "tower-sessions")]
-pub use tower_sessions::TowerSessionsStore;
+pub use tower_sessions::{TowerSessionsPredecessor, TowerSessionsStore};
 pub use url::StoreUrl;
 
 /// What became of [`SessionStore::create`].
@@ -154,6 +157,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// A request whose token the record does not know is a stranger only if a fresh read says so as well.
     fn fresh_reads(&self) -> Option<&dyn FreshReads>;
+
+    /// All that is stored, for tools and administrators. `None` is for stores that cannot go through what they keep.
+    fn inventory(&self) -> Option<&dyn Inventory>;
 }
 
 /// The ability of a store to find records by their user.
@@ -172,6 +178,61 @@ pub trait FreshReads: Send + Sync {
     ///
     /// As [`SessionStore::load`] in everything else.
     async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+}
+
+/// The ability of a store to go through all that it keeps, page by page.
+///
+/// ```
+/// use cloakroom::SessionStore;
+/// use cloakroom::store::StoreError;
+///
+/// async fn count(store: &impl SessionStore) -> Result<Option<usize>, StoreError> {
+///     let Some(inventory) = store.inventory() else { return Ok(None) };
+///     let (mut count, mut bookmark) = (0, None);
+///     loop {
+///         let page = inventory.page(bookmark.as_ref(), 1_000).await?;
+///         count += page.records.len();
+///         bookmark = page.next;
+///         if bookmark.is_none() {
+///             return Ok(Some(count));
+///         }
+///     }
+/// }
+/// # let store = cloakroom::MemoryStore::new();
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(count(&store)).unwrap();
+/// ```
+#[async_trait]
+pub trait Inventory: Send + Sync {
+    /// The next page, from the beginning or from where the last one said. In no particular order.
+    ///
+    /// Pages have about `limit` records, live or not: some have fewer or more, and one may be empty though it is not the last. What
+    /// is stored from the first page to the last is on at least one of them, and may be on two; what comes or goes meanwhile may
+    /// be on one or not.
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError>;
+}
+
+/// A part of what a store keeps: see [`Inventory`].
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Page {
+    /// Live or not. Also what is stored like sessions and is none: its id is no UUID v4.
+    pub records: Vec<Record>,
+    /// Those that the store cannot read.
+    pub unreadable: Vec<SessionId>,
+    /// Where the next page begins, for this store to understand. `None` if this was the last one.
+    pub next: Option<Bytes>,
+}
+
+impl Page {
+    /// The bookmark of stores that have their records in an order: behind this one. `None` if fewer were found than were asked for.
+    fn behind(last: Option<SessionId>, found: usize, limit: usize) -> Option<Bytes> {
+        last.filter(|_| found >= limit).map(|id| Bytes::copy_from_slice(id.as_bytes()))
+    }
+
+    /// What such a bookmark says.
+    fn after(bookmark: Option<&Bytes>) -> Option<SessionId> {
+        bookmark.and_then(|id| id[..].try_into().ok()).map(SessionId::from_bytes)
+    }
 }
 
 /// Loads a record that no cache has kept: what wrappers need for [`FreshReads`] of their own.
@@ -240,6 +301,10 @@ macro_rules! forward_to_pointee {
 
             fn fresh_reads(&self) -> Option<&dyn FreshReads> {
                 (**self).fresh_reads()
+            }
+
+            fn inventory(&self) -> Option<&dyn Inventory> {
+                (**self).inventory()
             }
         }
     };

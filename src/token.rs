@@ -152,6 +152,12 @@ impl Token {
         Self { id: self.id, secret: Secret(digest.chain_update(nonce.0).finalize().into()) }
     }
 
+    /// The token of a session that takes the place of another library's: whoever shows that one's cookie can be told it, with the nonce.
+    pub(crate) fn after_cookie(id: SessionId, cookie: &[u8], nonce: &Nonce) -> Self {
+        let digest = Sha256::new_with_prefix(b"cloakroom: the secret after the cookie of another library");
+        Self { id, secret: Secret(digest.chain_update(nonce.0).chain_update(cookie).finalize().into()) }
+    }
+
     /// Reads a token. `None` for anything that [`expose`](Self::expose) could not have written: another length, another
     /// alphabet, padding.
     pub fn parse(text: &[u8]) -> Option<Self> {

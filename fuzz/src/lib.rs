@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
 };
 use cloakroom::{SessionId, SessionManager, SessionStore, TokenChange};
 use tokio::runtime::{Builder, Runtime};
@@ -102,6 +102,10 @@ impl SessionStore for Shelf {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

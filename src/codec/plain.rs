@@ -29,6 +29,11 @@ impl Form {
     }
 }
 
+/// Whether it takes a key to read it.
+pub(crate) fn is_sealed(stored: &[u8]) -> bool {
+    matches!(Form::of(stored), Form::Sealed)
+}
+
 /// The document from any of the forms.
 pub(super) fn decode(stored: &[u8]) -> Result<Cow<'_, [u8]>, CodecError> {
     match Form::of(stored) {

@@ -3,23 +3,19 @@
 //! Of two logins at once neither sees the other's session before both are stored, and then it is too late to refuse one
 //! without harm to what the visitor had before. So each takes a seat first, in a record for each user that changes by
 //! compare-and-swap, and gives it back once its session can be seen. A seat whose owner has died is free again after a while.
-//!
-//! That record is a session that nobody can open: its secret was thrown away.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
-use super::{Backoff, Engine, Reading, deadline, unique_name};
+use super::{Backoff, Engine, Reading, deadline};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::WhenFull;
-use crate::record::{Contents, DecodeError, Decoded, Extras, Payload, Record, Version};
+use crate::record::{DecodeError, Version};
 use crate::state::{Identity, Work, newer_format};
 use crate::store::{CreateOutcome, SaveOutcome};
-use crate::token::{SessionId, Token};
+use crate::token::SessionId;
 
 /// How long the record of a user's seats is kept: long enough that no write to it is still under way when it goes.
 const KEPT: Duration = Duration::from_hours(24);
@@ -92,7 +88,7 @@ impl Engine {
     }
 
     async fn seats_of(&self, user: &str) -> Result<Seats, SessionError> {
-        let (id, now) = (self.id_of_seats(user), self.clock.now());
+        let (id, now) = (self.id_of("seats", user), self.clock.now());
         let Some(record) = self.load(id, now, Reading::Fresh).await? else {
             return Ok(Seats { id, version: 0, taken: Vec::new() });
         };
@@ -115,19 +111,7 @@ impl Engine {
         for (id, until) in &seats.taken {
             data.set_member(&id.to_string(), &until.as_millis().to_string());
         }
-        let contents = Contents {
-            origin: self.terms.origin.clone(),
-            id,
-            created_at: now,
-            deadline: expires_at,
-            persistent: false,
-            digest: self.terms.digester.digest(&Token::generate()?),
-            write: unique_name()?,
-            extras: Extras::default(),
-            data,
-        };
-        let payload = Payload::from(Decoded::from(contents));
-        let record = Record { id, version: seats.version + 1, user: None, expires_at, payload };
+        let record = self.closed_record(id, seats.version + 1, expires_at, data)?;
         if seats.version > 0 {
             let outcome = self.call("save", self.store_of_all().save(&record, seats.version, now)).await?;
             return Ok(outcome == SaveOutcome::Saved);
@@ -138,17 +122,6 @@ impl Engine {
             self.call("delete_expired", self.store.delete_expired(&[id], now)).await?;
         }
         Ok(outcome == CreateOutcome::Created)
-    }
-
-    /// The same in every process, and no session's: those are random.
-    fn id_of_seats(&self, user: &str) -> SessionId {
-        let mut hash = Sha256::new();
-        for part in ["seats", &self.terms.origin.namespace, self.terms.origin.name.as_str(), user] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let hash: [u8; 32] = hash.finalize().into();
-        SessionId::not_random(std::array::from_fn(|place| hash[place]))
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct ShownToken {
 }
 
 impl ShownToken {
+    /// Nothing follows it.
+    pub(crate) fn plain(token: Token) -> Self {
+        Self { token, carried: Box::default() }
+    }
+
     /// Reads a text of at most this length; `None` for anything that no text of ours begins like.
     pub(crate) fn parse(text: &[u8], longest: usize) -> Option<Self> {
         let (token, carried) = text.split_at_checked(TOKEN_CHARS)?;

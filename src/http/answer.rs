@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::cache;
+use super::cookie::SessionCookie;
 use super::lazy::Visit;
 use super::transport::Place;
 use crate::error::{ErrorKind, SessionError};
@@ -33,6 +34,10 @@ pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit:
                 told.0.push((transport.answers_in(place).clone(), ours));
             }
         }
+        cache::forbid_storing(response.headers_mut());
+    }
+    if let Some(removal) = visit.removal_of_old_cookie().filter(|_| !cache::is_public(response.headers())) {
+        SessionCookie::write(response.headers_mut(), &removal);
         cache::forbid_storing(response.headers_mut());
     }
     for header in transport.looked_at(place) {

@@ -6,13 +6,16 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::bind::Bind;
+use super::predecessor::Before;
 use super::{DefaultOnError, SessionCookie, SessionService, SiteData, Transport};
 use crate::error::ConfigError;
 use crate::event::SessionEvent;
 use crate::manager::{SessionManager, Sweeper, SweeperSettings};
 use crate::policy::{Limits, SessionPolicy, table};
+#[cfg(feature = "sealed")]
+use crate::state::ClientHolds;
 use crate::state::OnMismatch;
-use crate::store::SessionStore;
+use crate::store::{Predecessor, SessionStore};
 
 /// Gives every request its session.
 ///
@@ -106,6 +109,18 @@ pub(super) struct Shared {
     pub(super) save_on_server_error: bool,
     pub(super) bind: Option<Bind>,
     pub(super) clear_site_data: Option<HeaderValue>,
+    pub(super) before: Option<Before>,
+}
+
+impl Shared {
+    fn check_cookies(&self) -> Result<(), ConfigError> {
+        match &self.before {
+            Some(before) if self.transport.meets(&before.cookie.clone().into()) => {
+                Err(ConfigError::SameCookie { name: before.cookie.name().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl SessionLayer {
@@ -170,7 +185,8 @@ impl SessionLayer {
     pub fn with_manager(mut manager: SessionManager) -> Self {
         let transport: Transport = SessionCookie::of_session(manager.session_name()).into();
         manager.set_longest_text(transport.longest_text());
-        let shared = Shared { manager, transport, save_on_server_error: false, bind: None, clear_site_data: None };
+        let shared =
+            Shared { manager, transport, save_on_server_error: false, bind: None, clear_site_data: None, before: None };
         Self { shared: Arc::new(shared), on_error: DefaultOnError::default() }
     }
 }
@@ -188,6 +204,7 @@ impl<E> SessionLayer<E> {
         let options = self.options();
         options.manager.set_longest_text(transport.longest_text());
         options.transport = transport;
+        options.check_cookies()?;
         Ok(self)
     }
 
@@ -297,6 +314,37 @@ impl<E> SessionLayer<E> {
         options.bind = Some(Bind::by(read));
         options.manager = options.manager.clone().on_mismatch(on_mismatch);
         self
+    }
+
+    /// Takes over the sessions of another library, which visitors still have `cookie` of: nobody is logged out by the change. For
+    /// `tower-sessions` there is [`TowerSessionsPredecessor`](crate::store::TowerSessionsPredecessor), with an example.
+    ///
+    /// A request that shows that cookie and none of ours, and asks for its session, gets one with the old one's data and user, stored
+    /// by then; its answer hands out our cookie and takes the other one away. The old session is deleted. Its user has to log in
+    /// anew for what needs a [recent login](crate::Session::require_recent_login), unless the predecessor knows when that was.
+    ///
+    /// However many requests come at once, it becomes one session. If an answer is lost, the old cookie leads to the same
+    /// session again, for as long as the old one would have lived, and until that has a new secret, as by a login. It is as good as ours
+    /// until then, so whoever has stolen it is not locked out by the change itself. After a logout it leads nowhere.
+    ///
+    /// Switch all processes over at once: to one that still runs the other library, those who were here are not logged in. When the
+    /// longest lifetime of an old session is over, take this away again. [`SessionPolicy::not_before`] does not know how old a
+    /// session of the predecessor is: to end everything, take this away as well. The limit of
+    /// [`SessionPolicy::max_sessions`] holds from the next login on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SameCookie`] if the cookie has the name of this layer's own, what [`transport`](Self::transport) says of
+    /// cookies, and `ConfigError::NeedsStore` where clients hold the session.
+    pub fn predecessor(mut self, cookie: SessionCookie, sessions: impl Predecessor) -> Result<Self, ConfigError> {
+        let options = self.options();
+        #[cfg(feature = "sealed")]
+        if options.manager.terms().client_holds != ClientHolds::Nothing {
+            return Err(ConfigError::NeedsStore { option: "SessionLayer::predecessor" });
+        }
+        options.before = Some(Before::new(cookie, sessions)?);
+        options.check_cookies()?;
+        Ok(self)
     }
 
     /// What to answer when a session cannot be stored, in place of the handler's answer. See [`OnError`](super::OnError).

@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Extensions, Request};
+use http::{Extensions, HeaderValue, Request};
 use tokio::sync::OnceCell;
 
 use super::layer::Shared;
+use super::predecessor::{Before, OldCookie};
 use super::stateless::Stateless;
 use super::transport::{Captured, Place};
+use crate::engine::Shown;
 use crate::error::{ErrorKind, SessionError};
 use crate::record::Name;
 use crate::session::Session;
-use crate::state::Bond;
+use crate::state::{Bond, SessionStatus};
 
 /// The session of a request, not loaded yet.
 ///
@@ -113,6 +115,8 @@ fn missing(name: &str) -> SessionError {
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
+    /// What may show the cookie of a predecessor, where there is one.
+    captured_before: Option<Box<[HeaderValue]>>,
     bond: Option<Bond>,
     /// The same request under the next layer further out.
     outer: Option<Arc<Visit>>,
@@ -126,6 +130,8 @@ pub(super) struct Opened {
     pub(super) session: Session,
     /// Where the request showed its token, and is answered.
     pub(super) place: Place,
+    /// Whether a predecessor's cookie, if the request shows one, is of no use any more.
+    is_settled: bool,
 }
 
 /// What the extensions of a request hold: the innermost layer's visit leads to the others.
@@ -142,6 +148,7 @@ impl Visit {
         let visit = Arc::new(Self {
             shared: shared.clone(),
             captured: shared.transport.capture(request.headers()),
+            captured_before: shared.before.as_ref().map(|_| Before::capture(request.headers())),
             bond,
             outer: Self::all(request.extensions()).next().cloned(),
             opened: OnceCell::new(),
@@ -177,9 +184,20 @@ impl Visit {
         let open = || async {
             let Shared { manager, transport, .. } = &*self.shared;
             let (shown, place) = transport.read(&self.captured, manager.longest_text());
-            // In a place of its own, or every handler's future would have room for it.
-            let session = Box::pin(manager.open_shown(&shown, self.bond.clone())).await?;
-            Ok::<_, SessionError>(Opened { session, place })
+            let inherited = match (&shown, self.old_cookie()) {
+                (Shown::Nothing, Some((before, OldCookie::Value(cookie)))) => {
+                    Box::pin(manager.open_inherited(&before.sessions, cookie, self.bond.clone())).await?
+                }
+                _ => None,
+            };
+            let session = match inherited {
+                Some(session) => session,
+                // In a place of its own, or every handler's future would have room for it.
+                None => Box::pin(manager.open_shown(&shown, self.bond.clone())).await?,
+            };
+            // Of no use any more, if ours is good or this one was looked at.
+            let is_settled = matches!(shown, Shown::Nothing) || session.status() == SessionStatus::Resumed;
+            Ok::<_, SessionError>(Opened { session, place, is_settled })
         };
         let Opened { session, .. } = self.opened.get_or_try_init(open).await?;
         // The answer may have left while the session was being loaded.
@@ -187,6 +205,19 @@ impl Visit {
             session.close();
         }
         Ok(session.clone())
+    }
+
+    /// What the request shows of a predecessor.
+    fn old_cookie(&self) -> Option<(&Before, OldCookie<'_>)> {
+        let (before, captured) = (self.shared.before.as_ref()?, self.captured_before.as_ref()?);
+        Some((before, before.read(captured)))
+    }
+
+    /// Takes a predecessor's cookie away, if it is of no use any more.
+    pub(super) fn removal_of_old_cookie(&self) -> Option<HeaderValue> {
+        let (before, shown) = self.old_cookie()?;
+        let is_over = self.opened.get()?.is_settled && !matches!(shown, OldCookie::None);
+        is_over.then(|| before.removal())
     }
 
     /// The request ends without an answer: nothing of it counts.

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::error::{ErrorKind, SessionError};
-use crate::state::not_logged_in;
-
-/// What every store can find users by, in bytes: the shortest of their indexes.
-const USER_MAX: usize = 1024;
+use crate::state::{check_user, not_logged_in};
 
 /// Who is logged in.
 ///
@@ -83,12 +80,7 @@ impl Session {
     }
 
     fn log_in(&self, user: &str, keep: Option<Box<[Box<str>]>>) -> Result<(), SessionError> {
-        if user.is_empty() || user.len() > USER_MAX || user.contains('\0') {
-            return Err(SessionError::new(
-                ErrorKind::InvalidUser,
-                "a user is named by 1 to 1,024 bytes of text without NUL; nobody was logged in: use the id of the account",
-            ));
-        }
+        check_user(user)?;
         self.unit().state().login(user.into(), keep, self.limits())
     }
 

@@ -9,6 +9,9 @@ use crate::error::{ErrorKind, SessionError};
 use crate::journal::Change;
 use crate::policy::Limits;
 
+/// What every store can find users by, in bytes: the shortest of their indexes.
+const USER_MAX: usize = 1024;
+
 impl State {
     /// Who is logged in, as this request sees it.
     pub(crate) fn user(&self) -> Option<&Arc<str>> {
@@ -63,6 +66,17 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whether a user can be called so.
+pub(crate) fn check_user(user: &str) -> Result<(), SessionError> {
+    if user.is_empty() || user.len() > USER_MAX || user.contains('\0') {
+        return Err(SessionError::new(
+            ErrorKind::InvalidUser,
+            "a user is named by 1 to 1,024 bytes of text without NUL; nobody was logged in: use the id of the account",
+        ));
+    }
+    Ok(())
 }
 
 /// Nobody is logged in, and somebody has to be.

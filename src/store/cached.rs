@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version, load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version, load_fresh,
 };
 use trust::{Entry, Ticket, Trust};
 
@@ -199,6 +199,10 @@ impl<Front: SessionStore, Back: SessionStore> SessionStore for CachedStore<Front
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         Some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.back.inventory()
     }
 }
 

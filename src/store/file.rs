@@ -15,8 +15,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
 use disk::{Disk, RealDisk};
 use failure::Failure;
@@ -173,6 +173,30 @@ impl Shared {
         Ok(deleted)
     }
 
+    /// As [`Inventory::page`]: folder by folder, in each of them by the id.
+    fn page(&self, after: Option<SessionId>, limit: usize) -> Result<Page, Failure> {
+        let (mut page, mut last, mut found) = (Page::default(), None, 0);
+        for first_byte in after.map_or(0, |id| id.as_bytes()[0])..=u8::MAX {
+            let folder = self.folder(first_byte);
+            let mut ids = folder.lock()?.ids()?;
+            ids.retain(|id| after.is_none_or(|after| *id > after));
+            ids.sort_unstable();
+            ids.truncate(limit - found);
+            (found, last) = (found + ids.len(), ids.last().copied().or(last));
+            for id in ids {
+                match folder.record(id) {
+                    Err(failure) if failure.is_corrupt() => page.unreadable.push(id),
+                    record => page.records.extend(record?),
+                }
+            }
+            if found >= limit {
+                break;
+            }
+        }
+        page.next = Page::behind(last, found, limit);
+        Ok(page)
+    }
+
     fn records_of_in(&self, first_byte: u8, user: &str, now: Timestamp) -> Result<Vec<Record>, Failure> {
         let folder = self.folder(first_byte);
         let mut records = Vec::new();
@@ -327,6 +351,18 @@ impl SessionStore for FileStore {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Inventory for FileStore {
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+        let (shared, after) = (self.0.clone(), Page::after(bookmark));
+        blocking(move || Ok(shared.page(after, limit)?)).await
     }
 }
 

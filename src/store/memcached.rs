@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version,
 };
 use crate::error::ConfigError;
 use client::{Client, Found, Replaced};
@@ -252,6 +252,10 @@ impl SessionStore for MemcachedStore {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

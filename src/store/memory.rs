@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
 use expiry::Queue;
 use shard::{Shard, Taken};
@@ -134,8 +135,7 @@ impl MemoryStore {
 
 impl Shared {
     fn slot(&self, id: SessionId) -> &Slot {
-        let [.., one, other] = *id.as_bytes();
-        &self.shards[usize::from(u16::from_le_bytes([one, other])) % SHARDS]
+        &self.shards[shard_of(id)]
     }
 
     /// Counts a record as held, once there is room for it.
@@ -236,6 +236,11 @@ impl Shared {
         slot.update_hints(&shard);
         deleted
     }
+}
+
+fn shard_of(id: SessionId) -> usize {
+    let [.., one, other] = *id.as_bytes();
+    usize::from(u16::from_le_bytes([one, other])) % SHARDS
 }
 
 impl Slot {
@@ -372,6 +377,28 @@ impl SessionStore for MemoryStore {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Inventory for MemoryStore {
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+        // Shard by shard, in each of them by the id.
+        let mut after = Page::after(bookmark);
+        let first = after.map_or(0, shard_of);
+        let mut page = Page::default();
+        for slot in &self.0.shards[first..] {
+            page.records.extend(slot.lock().records_after(after.take(), limit - page.records.len()));
+            if page.records.len() >= limit {
+                break;
+            }
+        }
+        page.next = Page::behind(page.records.last().map(|record| record.id), page.records.len(), limit);
+        Ok(page)
     }
 }
 

@@ -8,12 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
-    Timestamp, UserIndex, Version, load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version, load_fresh,
 };
-
-/// The payload of a tombstone. No codec writes it: JSON has no NUL.
-const TOMBSTONE: &[u8] = b"\0cloakroom: logged out during a migration";
+use crate::record::TOMBSTONE;
 
 /// A tombstone's version, which no save or touch ever expects. Fits into a signed 64-bit column, and into a double.
 const TOMBSTONE_VERSION: Version = 1 << 52;
@@ -209,12 +207,16 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         if let Some(record) = self.old.load(id, now).await? {
             expires_at = expires_at.max(record.expires_at);
         }
+        let mut is_in_the_way = false;
         loop {
             if let Some(record) = self.new.load(id, now).await? {
                 if is_tombstone(&record) {
                     return Ok(());
                 }
                 expires_at = expires_at.max(record.expires_at);
+                is_in_the_way = true;
+            }
+            if is_in_the_way {
                 // Not replaced by a save: the tombstone's version would be one that a writer may come to expect.
                 self.new.delete(id).await?;
             }
@@ -223,6 +225,8 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
             if self.new.create(&tombstone, now).await? == CreateOutcome::Created {
                 return Ok(());
             }
+            // Somebody was faster, or a record that has expired and was not swept yet.
+            is_in_the_way = true;
         }
     }
 }
@@ -329,6 +333,10 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         (self.old.fresh_reads().is_some() || self.new.fresh_reads().is_some()).then_some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        None
     }
 }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, SessionId, SessionStore, StoreError,
+    Timestamp, UserIndex, Version,
 };
 
 /// Keeps nothing: every request starts with an empty session.
@@ -57,6 +57,10 @@ impl SessionStore for NoopStore {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

@@ -41,13 +41,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::cmd;
 use tokio::task::JoinSet;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
-    Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Payload, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, StoreErrorKind, Timestamp, UserIndex, Version,
 };
 use failure::to_store_error;
 use scripts::Lua;
@@ -110,7 +111,8 @@ const LOADED_AT_ONCE: usize = 64;
 /// The session `67e55044-10b1-426f-9247-bb680e5fe0c8` is the string `session:67e55044-10b1-426f-9247-bb680e5fe0c8`. It begins
 /// with a line of its version, its expiry (milliseconds since 1970), and numbers that the store needs for itself; behind that are
 /// user and data. The sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
-/// `~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`.
+/// `~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`,
+/// and `+scan` for whoever goes through all of them ([`inventory`](SessionStore::inventory), which a cluster does not have).
 ///
 /// # Example: a server
 ///
@@ -251,11 +253,31 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
         Ok(horizon)
     }
 
-    async fn load_record(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    /// The record, live or not.
+    async fn read(&self, id: SessionId) -> Result<Option<Record>, StoreError> {
         let value: Option<Vec<u8>> =
             cmd("GET").arg(self.key(id)).query_async(&mut self.connection.clone()).await.map_err(to_store_error)?;
-        let record = value.map(|value| value::read(id, value)).transpose()?;
-        Ok(record.filter(|record| record.is_live(now)))
+        value.map(|value| value::read(id, value)).transpose()
+    }
+
+    /// Reads records, live or not, many at the same time.
+    async fn read_all(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<Vec<(SessionId, Result<Option<Record>, StoreError>)>, StoreError> {
+        let mut records = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(LOADED_AT_ONCE) {
+            // Not a pipeline: on a cluster the records are on different nodes.
+            let mut reads = JoinSet::new();
+            for id in ids.iter().copied() {
+                let store = self.clone();
+                reads.spawn(async move { (id, store.within(store.read(id)).await) });
+            }
+            while let Some(read) = reads.join_next().await {
+                records.push(read.map_err(StoreError::other)?);
+            }
+        }
+        Ok(records)
     }
 }
 
@@ -305,7 +327,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        self.within(self.load_record(id, now)).await
+        Ok(self.within(self.read(id)).await?.filter(|record| record.is_live(now)))
     }
 
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
@@ -390,6 +412,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         None
     }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        // Each node tells of its own keys only.
+        #[cfg(feature = "redis-cluster")]
+        if std::any::TypeId::of::<C>() == std::any::TypeId::of::<redis::cluster_async::ClusterConnection>() {
+            return None;
+        }
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -408,20 +439,53 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> UserIndex for RedisStore
         let entries = self.within(entries).await?;
         let ids: Vec<SessionId> = entries.iter().filter_map(|entry| str::from_utf8(entry).ok()?.parse().ok()).collect();
         let mut records = Vec::new();
-        for ids in ids.chunks(LOADED_AT_ONCE) {
-            // Not a pipeline: on a cluster the records are on different nodes.
-            let mut loads = JoinSet::new();
-            for id in ids.iter().copied() {
-                let store = self.clone();
-                loads.spawn(async move { store.load(id, now).await });
-            }
-            while let Some(loaded) = loads.join_next().await {
-                records.extend(loaded.map_err(StoreError::other)??);
-            }
+        for (_, record) in self.read_all(&ids).await? {
+            records.extend(record?.filter(|record| record.is_live(now) && record.user.as_deref() == Some(user)));
         }
-        records.retain(|record| record.user.as_deref() == Some(user));
         Ok(records)
     }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inventory for RedisStore<C> {
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+        let scan = async {
+            cmd("SCAN")
+                .arg(bookmark.map_or(&b"0"[..], |cursor| cursor))
+                .arg("MATCH")
+                .arg(pattern(&self.prefix))
+                .arg("COUNT")
+                .arg(limit.max(1))
+                .query_async::<(Bytes, Vec<Vec<u8>>)>(&mut self.connection.clone())
+                .await
+                .map_err(to_store_error)
+        };
+        let (cursor, keys) = self.within(scan).await?;
+        // Keys of the index, and of others whose prefix begins like this one, are no ids.
+        let id_of = |key: &Vec<u8>| str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?.parse().ok();
+        let ids: Vec<SessionId> = keys.iter().filter_map(id_of).collect();
+        let mut page = Page { next: Some(cursor).filter(|cursor| cursor != "0"), ..Page::default() };
+        for (id, record) in self.read_all(&ids).await? {
+            match record {
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => page.unreadable.push(id),
+                record => page.records.extend(record?),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// What all keys with this prefix match, and no others.
+fn pattern(prefix: &str) -> String {
+    let mut pattern = String::with_capacity(prefix.len() + 1);
+    for character in prefix.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '^' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern + "*"
 }
 
 impl<C> fmt::Debug for RedisStore<C> {

@@ -13,10 +13,11 @@ mod table;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sqlx::{SqlSafeStr as _, SqlStr};
 
 use super::{
-    CreateOutcome, ExpiredRecord, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp,
+    CreateOutcome, ExpiredRecord, Page, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp,
     Version,
 };
 use connections::Connections;
@@ -68,7 +69,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     fn schema(&self) -> String {
-        self.statements.schema.iter().flat_map(|statement| [statement.as_str(), ";\n"]).collect()
+        schema_of::<DB>(&self.statements.table)
     }
 
     async fn create_schema(&self) -> Result<(), StoreError> {
@@ -250,10 +251,33 @@ impl<DB: Dialect> Sql<DB> {
         Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+        // No id is so short that nothing comes before it.
+        let after = bookmark.map_or(&[][..], |id| id);
+        let values = [Value::Bytes(after), Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))];
+        let rows = self.rows(&self.statements.page, &values).await?;
+        let (mut page, found, mut last) = (Page::default(), rows.len(), None);
+        for row in rows {
+            last = row.id().or(last);
+            match (row.id(), row.into_record()) {
+                (_, Ok(record)) => page.records.push(record),
+                (Some(id), Err(_)) => page.unreadable.push(id),
+                // Another's row: ids have 16 bytes.
+                (None, Err(_)) => {}
+            }
+        }
+        page.next = Page::behind(last, found, limit);
+        Ok(page)
+    }
+
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
         let values = [Value::User(Some(user)), Value::Int(now.as_millis())];
         self.read(&self.statements.records_of, &values).await
     }
+}
+
+fn schema_of<DB: Dialect>(table: &Table) -> String {
+    DB::schema(table).iter().flat_map(|statement| [statement.as_str(), ";\n"]).collect()
 }
 
 fn bigint(version: Version) -> Result<i64, StoreError> {
@@ -272,10 +296,14 @@ fn user_value<DB: Dialect>(record: &Record) -> Result<Value<'_>, StoreError> {
 }
 
 impl Row {
+    fn id(&self) -> Option<SessionId> {
+        self.id[..].try_into().ok().map(SessionId::from_bytes)
+    }
+
     /// What cannot be read of it is left out: it is to be deleted all the same.
     fn into_expired(self) -> Option<ExpiredRecord> {
         Some(ExpiredRecord {
-            id: SessionId::from_bytes(self.id.try_into().ok()?),
+            id: self.id()?,
             version: Version::try_from(self.version).unwrap_or_default(),
             user: self.user.and_then(|user| String::from_utf8(user).ok()).map(Into::into),
         })
@@ -283,9 +311,7 @@ impl Row {
 
     fn into_record(self) -> Result<Record, StoreError> {
         Ok(Record {
-            id: SessionId::from_bytes(
-                <[u8; 16]>::try_from(self.id).map_err(|_| StoreError::corrupt("an id that has not 16 bytes"))?,
-            ),
+            id: self.id().ok_or_else(|| StoreError::corrupt("an id that has not 16 bytes"))?,
             version: Version::try_from(self.version).map_err(StoreError::corrupt)?,
             user: match self.user {
                 Some(user) => Some(String::from_utf8(user).map_err(StoreError::corrupt)?.into()),
@@ -299,8 +325,14 @@ impl Row {
 
 /// What all stores in SQL databases can do, on a struct around [`Sql`].
 macro_rules! sql_store {
-    ($store:ident) => {
+    ($store:ident, $database:ty) => {
         impl $store {
+            /// As [`schema`](Self::schema), without a connection.
+            pub(in crate::store) fn schema_for(table: Option<&str>) -> Result<String, ConfigError> {
+                let table = table.map(Table::parse).transpose()?.unwrap_or_default();
+                Ok(super::schema_of::<$database>(&table))
+            }
+
             /// Keeps the sessions in this table instead of `cloakroom_sessions`, or in one of another schema
             /// (`schema.table`).
             ///
@@ -376,6 +408,18 @@ macro_rules! sql_store {
 
             fn fresh_reads(&self) -> Option<&dyn FreshReads> {
                 None
+            }
+
+            fn inventory(&self) -> Option<&dyn Inventory> {
+                Some(self)
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Inventory for $store {
+            async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+                self.0.page(bookmark, limit).await
             }
         }
 

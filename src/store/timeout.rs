@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version, load_fresh,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version, load_fresh,
 };
 
 /// Puts a deadline on every call to the store inside: a call that takes longer fails with
@@ -96,6 +97,10 @@ impl<S: SessionStore> SessionStore for TimeoutStore<S> {
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         self.inner.fresh_reads().is_some().then_some(self)
     }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.inner.inventory().is_some().then_some(self)
+    }
 }
 
 #[async_trait]
@@ -103,6 +108,17 @@ impl<S: SessionStore> SessionStore for TimeoutStore<S> {
 impl<S: SessionStore> FreshReads for TimeoutStore<S> {
     async fn load_fresh(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
         self.within(load_fresh(&self.inner, id, now)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> Inventory for TimeoutStore<S> {
+    async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
+        match self.inner.inventory() {
+            Some(inventory) => self.within(inventory.page(bookmark, limit)).await,
+            None => Err(StoreError::unsupported("going through all records")),
+        }
     }
 }
 

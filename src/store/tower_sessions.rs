@@ -1,5 +1,7 @@
 //! Stores that were written for the crate `tower-sessions`.
 
+mod predecessor;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,9 +17,11 @@ use tower_sessions_core::session::{Id as ForeignId, Record as ForeignRecord};
 use tower_sessions_core::session_store::Error as ForeignError;
 
 use super::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, SessionId, SessionStore, StoreError,
-    Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
+
+pub use predecessor::TowerSessionsPredecessor;
 
 /// Locks keep writers of one session apart, and those of different ones mostly out of each other's way.
 const LOCKS: usize = 256;
@@ -53,7 +57,9 @@ const LIFE_MAX: Duration = Duration::from_hours(400 * 365 * 24);
 /// Each save, touch and new session is two calls to the store inside. Its errors say only in words what is wrong, so
 /// all that is not about encoding counts as [`Unavailable`](super::StoreErrorKind::Unavailable).
 ///
-/// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own.
+/// Records of this crate and of `tower-sessions` itself do not understand each other: keep them in tables of their own. An application that
+/// comes from there takes its sessions along with a [`TowerSessionsPredecessor`](super::TowerSessionsPredecessor).
+///
 /// Expired records are removed by the store's own deletion task, which has to be started as its docs say; a sweeper finds none,
 /// and [`SessionEvent::Expired`](crate::SessionEvent::Expired) is never told.
 ///
@@ -203,6 +209,10 @@ impl<S: ForeignStore> SessionStore for TowerSessionsStore<S> {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

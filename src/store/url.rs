@@ -14,6 +14,7 @@ mod parts;
 mod target;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -115,6 +116,28 @@ impl FromStr for StoreUrl {
 }
 
 impl StoreUrl {
+    /// The statements that create the table of this store, without connecting to it: for migrations of your own. `None` for stores
+    /// that need no table.
+    ///
+    /// ```
+    /// # #[cfg(feature = "postgres")] {
+    /// let url: cloakroom::store::StoreUrl = "postgres://app@db/app?table=web.sessions".parse().unwrap();
+    /// assert!(url.schema().unwrap().unwrap().starts_with("CREATE TABLE IF NOT EXISTS \"web\".\"sessions\""));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::TableName`] if the parameter `table` is none.
+    pub fn schema(&self) -> Result<Option<String>, ConfigError> {
+        self.target.schema()
+    }
+
+    /// The file of `sqlite:` and the folder of `file:`, which [`connect`](Self::connect) makes if they are missing.
+    pub fn path(&self) -> Option<&Path> {
+        self.target.path()
+    }
+
     /// Opens the store, or connects to it.
     ///
     /// For `rediss:` the application has to install a `CryptoProvider` of `rustls` first, unless some other crate has settled

@@ -119,6 +119,9 @@ pub async fn check_unreachable(store: impl SessionStore, deadline: Duration) {
     if let Some(index) = store.user_index() {
         fails!(index.records_of("ada", now));
     }
+    if let Some(inventory) = store.inventory() {
+        fails!(inventory.page(None, 10));
+    }
     if let Some(fresh) = store.fresh_reads() {
         fails!(fresh.load_fresh(record.id, now));
     }
@@ -156,7 +159,9 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             of_many_creators_one_wins,
             the_user_index_follows,
             users_are_compared_exactly,
-            fresh_reads_see_everything;
+            fresh_reads_see_everything,
+            an_inventory_has_everything,
+            an_inventory_misses_nothing_while_others_come_and_go;
         through_sessions:
             concurrent_counts_add_up,
             two_fields_of_one_bag_both_survive,

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
+use crate::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, SaveOutcome, SessionStore, UserIndex, load_fresh,
+};
 use crate::token::SessionId;
 
 /// Counts the calls to the store inside. Clones share their counts, if the store inside is shared by its clones.
@@ -142,6 +144,10 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         self.inner.fresh_reads().is_some().then_some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.inner.inventory()
     }
 }
 

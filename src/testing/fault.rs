@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Record, Version};
-use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
+use crate::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, SaveOutcome, SessionStore, UserIndex, load_fresh,
+};
 use crate::token::SessionId;
 
 /// An operation of a store.
@@ -196,6 +198,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         self.inner.fresh_reads().is_some().then_some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.inner.inventory()
     }
 }
 

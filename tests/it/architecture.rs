@@ -16,6 +16,8 @@ const FLOORS: &[&[&str]] = &[
     &["http"],
     &["extract", "templates", "config"],
     &["testing", "guide"],
+    // The command, which is a crate of its own and knows what is public.
+    &["bin"],
 ];
 
 /// Other crates that only the floors of HTTP may name.

@@ -14,7 +14,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
 };
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
@@ -171,6 +171,10 @@ impl SessionStore for SendsTwice {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }
@@ -340,6 +344,10 @@ impl SessionStore for LandsLate {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

@@ -18,7 +18,7 @@ mod tower_sessions;
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
 };
 use cloakroom::{MemoryStore, Session, SessionId, SessionManager, SessionStore, Token, TokenChange};
 
@@ -88,6 +88,10 @@ impl SessionStore for GatedLoads {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

@@ -13,7 +13,9 @@ use crate::data::Data;
 use crate::error::StoreError;
 use crate::record::{Contents, Decoded, Origin, Payload, Record, Version};
 use crate::state::Terms;
-use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex, load_fresh};
+use crate::store::{
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, SaveOutcome, SessionStore, UserIndex, load_fresh,
+};
 use crate::token::SessionId;
 
 pub(super) struct DataStore {
@@ -197,6 +199,10 @@ impl SessionStore for DataStore {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         self.store.fresh_reads().map(|_| self as &dyn FreshReads)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        None
     }
 }
 

@@ -9,7 +9,7 @@ use super::text;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::record::{Payload, Record, Version};
-use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, SaveOutcome, SessionStore, UserIndex};
+use crate::store::{CreateOutcome, ExpiredRecord, FreshReads, Inventory, SaveOutcome, SessionStore, UserIndex};
 use crate::token::SessionId;
 
 /// Nobody else writes to it, so that versions begin anew with every request.
@@ -108,6 +108,10 @@ impl SessionStore for RecordStore {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

@@ -25,6 +25,13 @@ impl SessionCookie {
     }
 }
 
+impl SessionCookie {
+    /// The values under our name, whatever they are.
+    pub(in crate::http) fn values<'a>(&'a self, headers: &'a [HeaderValue]) -> impl Iterator<Item = &'a [u8]> {
+        values_of(headers.iter(), self.name.as_bytes())
+    }
+}
+
 /// The values of all pairs of this name.
 pub(super) fn values_of<'a>(
     headers: impl Iterator<Item = &'a HeaderValue>,

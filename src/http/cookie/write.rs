@@ -95,8 +95,7 @@ fn name_of(cookie: &HeaderValue) -> &[u8] {
 }
 
 fn to_header(cookie: String) -> HeaderValue {
-    let mut value =
-        HeaderValue::try_from(cookie).expect("name and attributes were checked, and a token is base64url");
+    let mut value = HeaderValue::try_from(cookie).expect("name and attributes were checked, and a token is base64url");
     // Keeps the token out of `Debug` output and out of HPACK's shared table.
     value.set_sensitive(true);
     value

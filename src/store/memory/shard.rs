@@ -82,6 +82,14 @@ impl Shard {
         self.entries.get(&id)
     }
 
+    /// At most so many records, in the order of their ids: those that come after this one.
+    pub(super) fn records_after(&self, after: Option<SessionId>, limit: usize) -> Vec<Record> {
+        let mut ids: Vec<_> = self.entries.keys().copied().filter(|id| after.is_none_or(|after| *id > after)).collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        ids.into_iter().filter_map(|id| Some(self.get(id)?.to_record(id))).collect()
+    }
+
     /// What a write of the version behind `expected` would meet.
     pub(super) fn compare(&self, id: SessionId, expected: Version, now: Timestamp) -> SaveOutcome {
         match self.get(id) {

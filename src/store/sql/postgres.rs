@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr as _;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::query::Query;
@@ -15,8 +16,8 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
 
 /// How many connections a store holds, if not told otherwise.
@@ -110,7 +111,7 @@ impl PostgresStore {
     }
 }
 
-sql_store!(PostgresStore);
+sql_store!(PostgresStore, Postgres);
 
 bind_with!(Postgres, String);
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sqlx::error::DatabaseError;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
@@ -18,8 +19,8 @@ use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
 use crate::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp,
-    UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
+    StoreError, Timestamp, UserIndex, Version,
 };
 
 /// How many connections read, if not told otherwise.
@@ -141,7 +142,7 @@ fn create_file(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-sql_store!(SqliteStore);
+sql_store!(SqliteStore, Sqlite);
 
 bind_with!(Sqlite, String);
 

@@ -83,6 +83,7 @@ pub(super) struct Statements {
     /// Of [`LISTED`] ids, unless the database takes them [as one value](Dialect::ID_AMONG).
     pub(super) delete_expired: SqlStr,
     pub(super) records_of: SqlStr,
+    pub(super) page: SqlStr,
 }
 
 impl Statements {
@@ -109,6 +110,7 @@ impl Statements {
                 DB::NO_PAYLOAD
             )),
             delete_expired: sql(format!("DELETE FROM {t} WHERE {id_among} AND expires_at <= ${time}")),
+            page: sql(format!("SELECT {COLUMNS} FROM {t} WHERE id > $1 ORDER BY id LIMIT $2")),
             records_of: sql(format!("SELECT {COLUMNS} FROM {t} WHERE user_id = $1 AND expires_at > $2")),
             table,
         }

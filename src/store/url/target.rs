@@ -1,5 +1,6 @@
 //! What each scheme means: how its URL is read, and how its store is opened.
 
+use std::path::Path;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,6 +150,29 @@ impl Target {
             servers.push(crate::store::MemcachedServer::new(address).weight(weight));
         }
         Ok(Self::Memcached { servers, prefix })
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "stores without a table have none to name wrongly")]
+    pub(super) fn schema(&self) -> Result<Option<String>, ConfigError> {
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_, options) => Some(crate::store::SqliteStore::schema_for(options.table.as_deref())?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_, options) => Some(crate::store::PostgresStore::schema_for(options.table.as_deref())?),
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_, options) => Some(crate::store::MysqlStore::schema_for(options.table.as_deref())?),
+            _ => None,
+        })
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            #[cfg(feature = "file")]
+            Self::File(path) => Some(path),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path, _) => Some(path),
+            _ => None,
+        }
     }
 
     #[allow(clippy::unused_async, reason = "the store in memory alone has nothing to wait for")]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Settings;
 use crate::clock::Timestamp;
 use crate::record::{Payload, Record};
-use crate::store::{CreateOutcome, ExpiredRecord, SaveOutcome, SessionStore, StoreErrorKind};
+use crate::store::{CreateOutcome, ExpiredRecord, Inventory, SaveOutcome, SessionStore, StoreErrorKind};
 use crate::token::{SessionId, Token};
 
 type Store = Arc<dyn SessionStore>;
@@ -348,6 +348,63 @@ pub(super) async fn users_are_compared_exactly(store: Store, _: Settings) {
         let found: Vec<_> = index.records_of(user, NOW).await.unwrap().iter().map(|record| record.id).collect();
         assert_eq!(found, [record.id], "{user:?}");
     }
+}
+
+/// What the pages of an inventory have, and how many unreadable ones there are.
+async fn listed(inventory: &dyn Inventory, limit: usize) -> Vec<Record> {
+    let (mut records, mut bookmark) = (Vec::new(), None);
+    loop {
+        let page = inventory.page(bookmark.as_ref(), limit).await.unwrap();
+        records.extend(page.records);
+        bookmark = page.next;
+        if bookmark.is_none() {
+            return records;
+        }
+    }
+}
+
+pub(super) async fn an_inventory_has_everything(store: Store, _: Settings) {
+    let Some(inventory) = store.inventory() else { return };
+    let mut expected = Vec::new();
+    for number in 0..25 {
+        let user = (number % 2 == 0).then(new_user);
+        expected.push(created(&store, new_record(user.as_ref())).await);
+    }
+    let gone = created(&store, new_record(None)).await;
+    store.delete(gone.id).await.unwrap();
+    for limit in [1, 10, 10_000] {
+        let found = listed(inventory, limit).await;
+        for expected in &expected {
+            let found = found.iter().find(|found| found.id == expected.id).expect("what is stored is listed");
+            assert_eq!((found.version, &found.user), (expected.version, &expected.user));
+            assert_eq!(found.expires_at, expected.expires_at);
+            assert_eq!(found.payload.to_bytes().unwrap(), expected.payload.to_bytes().unwrap());
+        }
+        assert!(found.iter().all(|found| found.id != gone.id), "what was deleted is not listed");
+    }
+}
+
+pub(super) async fn an_inventory_misses_nothing_while_others_come_and_go(store: Store, _: Settings) {
+    let Some(inventory) = store.inventory() else { return };
+    let (mut stays, mut goes) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        stays.push(created(&store, new_record(None)).await.id);
+        goes.push(created(&store, new_record(None)).await.id);
+    }
+    let (mut found, mut bookmark) = (Vec::new(), None);
+    loop {
+        let page = inventory.page(bookmark.as_ref(), 3).await.unwrap();
+        found.extend(page.records.iter().map(|record| record.id));
+        if let Some(id) = goes.pop() {
+            store.delete(id).await.unwrap();
+            created(&store, new_record(None)).await;
+        }
+        bookmark = page.next;
+        if bookmark.is_none() {
+            break;
+        }
+    }
+    assert!(stays.iter().all(|id| found.contains(id)), "what was there all the time is listed");
 }
 
 pub(super) async fn fresh_reads_see_everything(store: Store, _: Settings) {

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, StoreErrorKind, Timestamp};
+use cloakroom::store::{CreateOutcome, NoSummary, Payload, Record, SaveOutcome, StoreErrorKind, Timestamp};
 use cloakroom::testing::{Fault, FaultStore, Operation, TestClock, conformance};
-use cloakroom::{MemoryStore, MigratingStore, NoopStore, SessionId, SessionStatus, SessionStore};
+use cloakroom::{MemoryStore, MigratingStore, NoopStore, SessionId, SessionStatus, SessionStore, SqliteStore};
 use tokio::task::JoinSet;
 
 use super::{GatedLoads, new_session, open};
@@ -271,4 +271,20 @@ async fn a_crowd_that_moves_loses_no_count_and_revives_no_session() {
         }
     }
     assert!(stores[0].is_empty());
+}
+
+/// Who logs out without being logged in first makes the record expire, and a database keeps it until it is swept. The mark of the
+/// logout could not take its place, and was tried again and again until the call was over its time.
+#[tokio::test]
+async fn a_visitor_can_log_out_where_an_expired_record_is_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = SqliteStore::open(folder.path().join("sessions.db")).await.unwrap();
+    let manager = manager(MigratingStore::new(MemoryStore::new(), new.clone()), &TestClock::default());
+    let token = new_session(&manager).await;
+    let session = open(&manager, &token).await;
+    session.destroy().unwrap();
+    manager.commit(&session).await.unwrap();
+    assert_eq!(open(&manager, &token).await.status(), SessionStatus::New);
+    let found = new.load(token.id(), TestClock::default().timestamp()).await.unwrap().unwrap();
+    assert_eq!(found.summary().unwrap_err(), NoSummary::Tombstone);
 }

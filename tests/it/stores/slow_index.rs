@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
 };
 use cloakroom::{NoopStore, SessionId, SessionStore};
 
@@ -50,6 +50,10 @@ impl SessionStore for SlowIndex {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use cloakroom::{SessionId, SessionStore};
 
@@ -130,6 +131,10 @@ impl SessionStore for BytesStore {
     }
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
+        None
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 }

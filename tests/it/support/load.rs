@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Record, SaveOutcome, SessionStore, StoreError, Timestamp, UserIndex,
-    Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Record, SaveOutcome, SessionStore, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use cloakroom::{Session, SessionId, SessionManager, SessionStatus, Token, TokenChange};
 use tokio::task::JoinSet;
@@ -81,6 +81,10 @@ impl<S: SessionStore> SessionStore for Stopwatch<S> {
 
     fn fresh_reads(&self) -> Option<&dyn FreshReads> {
         self.store.fresh_reads()
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.store.inventory()
     }
 }
 
