@@ -223,16 +223,3 @@ pub fn mariadb() -> Option<Server> {
         .into()
     }))
 }
-
-#[test]
-fn the_servers_come_up() {
-    for start in [redis, memcached, postgres, mariadb] {
-        let Some(mut server) = start() else { return };
-        let dir = server.dir.clone();
-        server.kill();
-        assert!(TcpStream::connect(server.address()).is_err());
-        server.restart();
-        drop(server);
-        assert!(!dir.exists());
-    }
-}

@@ -1,0 +1,11 @@
+//! The shop over real sockets, and in a real browser.
+
+mod browser;
+mod flows;
+mod instances;
+mod pages;
+mod program;
+#[path = "../../../../tests/it/support/server.rs"]
+#[allow(dead_code, reason = "the library's tests start some more")]
+mod server;
+mod support;
