@@ -58,8 +58,8 @@ impl Next {
     /// The address of a page that leads on to there.
     pub fn after(&self, page: &str) -> String {
         match serde_urlencoded::to_string([("next", self.path())]) {
-            Ok(query) => format!("{page}?{query}"),
-            Err(_) => page.to_owned(),
+            Ok(query) if self.path() != "/" => format!("{page}?{query}"),
+            _ => page.to_owned(),
         }
     }
 }

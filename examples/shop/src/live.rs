@@ -1,4 +1,5 @@
-//! The number of things in the cart, the same in all tabs of a visitor, over streams of events (SSE) that end with the session.
+//! Who is logged in, and the number of things in the cart, the same in all tabs of a visitor, over streams of events (SSE) that end
+//! with the session.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::Shop;
+use crate::accounts::ACCOUNT;
 use crate::cart::Cart;
 use crate::errors::Error;
 
@@ -88,11 +90,12 @@ async fn tell(
 ) -> Result<(), SessionError> {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let user = ACCOUNT.get(session)?.map_or_else(String::new, |account| account.name);
     let mut told = None;
     loop {
         let count = Bag::<Cart>::of(session)?.count();
         if told.replace(count) != Some(count)
-            && events.send(Ok(Event::default().data(count.to_string()))).await.is_err()
+            && events.send(Ok(Event::default().data(format!("{count} {user}")))).await.is_err()
         {
             return Ok(());
         }

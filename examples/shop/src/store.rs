@@ -9,7 +9,10 @@ use cloakroom::store::StoreUrl;
 /// Connects, and says where to without user and password.
 pub async fn connect(url: &str) -> Result<(Arc<dyn SessionStore>, String), Box<dyn Error>> {
     let url: StoreUrl = with_table(url).parse()?;
-    let store = url.connect().await.map_err(|error| format!("{url} cannot be used: {error}"))?;
+    let store = url.connect().await.map_err(|error| match error.source() {
+        Some(cause) => format!("{url} cannot be used: {error}: {cause}"),
+        None => format!("{url} cannot be used: {error}"),
+    })?;
     Ok((store, url.to_string()))
 }
 

@@ -1,16 +1,25 @@
-// The number in the cart, as all tabs of this browser see it.
+// The number in the cart, as all tabs of this browser see it, and whether this is still the page of whoever is logged in.
 let events;
 
 function open() {
   if (events) return;
   events = new EventSource("/live");
-  events.onmessage = event => document.getElementById("in-cart").textContent = event.data;
+  events.onmessage = event => {
+    const [number, user] = event.data.split(" ");
+    show(number);
+    isOf(user);
+  };
   events.addEventListener("ended", () => {
     close();
-    // Logged out, or in, elsewhere: nothing of the old session stays on the screen. Later, because the answer to another
-    // tab may be on its way with the new cookie.
-    setTimeout(() => location.reload(), 500);
+    // A new login, or a logout. Later, because the answer to another tab may be on its way with the new cookie.
+    setTimeout(open, 500);
   });
+  events.onerror = () => {
+    // There is no session, or no server; what is lost for a moment only the browser connects again.
+    if (events?.readyState !== EventSource.CLOSED) return;
+    show(0);
+    isOf("");
+  };
 }
 
 function close() {
@@ -18,11 +27,20 @@ function close() {
   events = undefined;
 }
 
+function show(number) {
+  document.getElementById("in-cart").textContent = number;
+}
+
+// Nothing of anybody else's stays on the screen.
+function isOf(user) {
+  if (user !== document.body.dataset.user) location.reload();
+}
+
 if (document.getElementById("in-cart")) {
   open();
   // Browsers keep few connections to one server: tabs that nobody looks at need none.
   addEventListener("visibilitychange", () => document.hidden ? close() : open());
-  // This page's own login or logout ends the stream as well, and a reload would cut off the answer.
+  // The page's own login or logout ends the stream as well, and a reload would cut off the answer.
   addEventListener("submit", close);
   // From the browser's memory, as it was left.
   addEventListener("pageshow", event => event.persisted && location.reload());

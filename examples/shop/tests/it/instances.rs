@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-use cloakroom::store::StoreUrl;
 use cloakroom::{SessionLayer, SessionStore};
 use shop::{Accounts, Shop, policy};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::server;
-use crate::support::{ADA, Live, Visitor};
+use crate::support::{ADA, Live, Visitor, connect};
 
 /// Each with connections of its own, on one file of accounts.
 async fn two(url: &str) -> ([Visitor; 2], TempDir) {
     let folder = TempDir::new().unwrap();
     let mut visitors = Vec::new();
     for _ in 0..2 {
-        let store = url.parse::<StoreUrl>().unwrap().connect().await.unwrap();
-        visitors.push(Visitor::new(instance(store, &folder).await));
+        visitors.push(Visitor::new(instance(connect(url).await, &folder).await));
     }
     (visitors.try_into().unwrap(), folder)
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::server;
-use crate::support::{ADA, Visitor};
+use crate::support::{ADA, Visitor, connect};
 
 struct Program {
     process: Child,
@@ -111,7 +111,9 @@ async fn it_serves_on_redis() {
 #[tokio::test]
 async fn it_serves_on_postgres_and_makes_its_table() {
     let Some(postgres) = server::postgres() else { return };
-    serves_on(&format!("postgres://postgres@{}/postgres", postgres.address())).await;
+    let url = format!("postgres://postgres@{}/postgres", postgres.address());
+    connect(&url).await;
+    serves_on(&url).await;
 }
 
 #[tokio::test]
@@ -130,7 +132,7 @@ async fn it_serves_on_memcached() {
 async fn it_says_what_is_wrong_and_no_password() {
     assert!(fails(&["--store", "carrier-pigeon:"]).contains("it has to begin with one of memory: file: sqlite:"));
     let unreachable = fails(&["--store", "redis://ada:difference@127.0.0.1:1"]);
-    assert!(unreachable.contains("redis://127.0.0.1:1 cannot be used"), "{unreachable}");
+    assert!(unreachable.contains("redis://***@127.0.0.1:1 cannot be used"), "{unreachable}");
     assert!(!unreachable.contains("difference"), "{unreachable}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

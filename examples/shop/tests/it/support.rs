@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
+use cloakroom::store::StoreUrl;
 use cloakroom::testing::TestClock;
 use cloakroom::{MemoryStore, SessionLayer, SessionManager, SessionStore};
 use http_body_util::{BodyExt as _, Full};
@@ -25,7 +27,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub struct Running {
     pub address: SocketAddr,
     pub clock: TestClock,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 pub async fn start() -> Running {
@@ -42,7 +44,20 @@ pub async fn start_on(store: impl SessionStore, adapt: impl FnOnce(SessionLayer)
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Shop::new(sessions, accounts).serve(listener, std::future::pending()));
-    Running { address, clock, folder }
+    Running { address, clock, _folder: folder }
+}
+
+/// PostgreSQL accepts connections a moment before it serves them.
+pub async fn connect(url: &str) -> Arc<dyn SessionStore> {
+    let url: StoreUrl = url.parse().unwrap();
+    let started = Instant::now();
+    loop {
+        match url.connect().await {
+            Ok(store) => return store,
+            Err(error) => assert!(started.elapsed() < SOON, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 impl Running {
@@ -55,10 +70,6 @@ impl Running {
         let mut visitor = self.visitor();
         visitor.log_in(who).await;
         visitor
-    }
-
-    pub fn accounts_file(&self) -> std::path::PathBuf {
-        self.folder.path().join("accounts.db")
     }
 }
 
