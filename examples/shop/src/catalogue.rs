@@ -13,17 +13,16 @@ pub struct Product {
 }
 
 pub const PRODUCTS: [Product; 8] = [
-    product("bowler", "Bowler", "Wool felt, keeps its shape in any queue.", 89_00),
-    product("straw-hat", "Straw hat", "For days without a cloakroom.", 34_50),
-    product("beret", "Beret", "Fits in a coat pocket, and in a coat's sleeve.", 27_00),
-    product("umbrella", "Umbrella", "The one that is never left behind.", 49_90),
-    product("trench-coat", "Trench coat", "Ten buttons, two secrets.", 219_00),
-    product("scarf", "Scarf", "Two metres of lambswool.", 38_00),
-    product("gloves", "Gloves", "A pair, and it stays one.", 42_00),
-    product("cane", "Cane", "Ash, with a silver-coloured knob.", 65_00),
+    product("bowler", "Bowler", "Wool felt, keeps its shape in any queue.", 8900),
+    product("straw-hat", "Straw hat", "For days without a cloakroom.", 3450),
+    product("beret", "Beret", "Fits in a coat pocket, and in a coat's sleeve.", 2700),
+    product("umbrella", "Umbrella", "The one that is never left behind.", 4990),
+    product("trench-coat", "Trench coat", "Ten buttons, two secrets.", 21900),
+    product("scarf", "Scarf", "Two metres of lambswool.", 3800),
+    product("gloves", "Gloves", "A pair, and it stays one.", 4200),
+    product("cane", "Cane", "Ash, with a silver-coloured knob.", 6500),
 ];
 
-#[allow(clippy::inconsistent_digit_grouping, reason = "euros and cents")]
 const fn product(id: &'static str, name: &'static str, about: &'static str, price: u32) -> Product {
     Product { id, name, about, price }
 }

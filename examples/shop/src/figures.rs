@@ -33,9 +33,16 @@ struct Step {
     begun: u64,
 }
 
+/// The last ten minutes, the newest step first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plot {
+    highest: u64,
+    bars: Vec<Bar>,
+}
+
 /// A bar from `y` downwards: all requests that had a session; and how many of the bar are sessions that began.
 #[derive(Clone, Debug, Serialize)]
-pub struct Bar {
+struct Bar {
     x: usize,
     y: u64,
     height: u64,
@@ -63,7 +70,7 @@ impl Figures {
         self.inner().counts.clone()
     }
 
-    pub fn bars(&self) -> Vec<Bar> {
+    pub fn plot(&self) -> Plot {
         let inner = self.inner();
         let now = inner.now();
         let all = || (0..STEPS as u64).map(|ago| (ago, inner.step(now.checked_sub(ago))));
@@ -77,7 +84,7 @@ impl Figures {
             begun_height: height(step.begun),
             title: format!("{} s ago: {} visits, {} new sessions", ago * STEP.as_secs(), step.requests, step.begun),
         };
-        all().map(bar).collect()
+        Plot { highest, bars: all().map(bar).collect() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

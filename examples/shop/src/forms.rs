@@ -2,10 +2,11 @@
 
 use axum::extract::{FromRequest, FromRequestParts as _, RawForm, Request};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
 use cloakroom::Session;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::errors::Error;
 
 /// A form with the text that `session().csrf()` has put into it. As an argument of a handler, so that no handler forgets
 /// to check it.
@@ -18,24 +19,20 @@ struct Shown {
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OwnForm<T> {
-    type Rejection = Response;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
-        let session = Session::from_request_parts(&mut parts, state).await;
-        let session = session.map_err(|error| error.into_response())?;
+        let session = Session::from_request_parts(&mut parts, state).await?;
         let form = RawForm::from_request(Request::from_parts(parts, body), state).await;
-        let RawForm(form) = form.map_err(|error| error.into_response())?;
-        let Shown { csrf } = fields(&form)?;
-        session.verify_csrf(csrf).map_err(|error| error.into_response())?;
-        fields(&form).map(Self)
+        let RawForm(form) = form.map_err(|_| NOT_OURS)?;
+        let Shown { csrf } = serde_urlencoded::from_bytes(&form).map_err(|_| NOT_OURS)?;
+        session.verify_csrf(csrf)?;
+        serde_urlencoded::from_bytes(&form).map(Self).map_err(|_| NOT_OURS)
     }
 }
 
-fn fields<T: DeserializeOwned>(form: &[u8]) -> Result<T, Response> {
-    serde_urlencoded::from_bytes(form)
-        .map_err(|_| (StatusCode::BAD_REQUEST, "The form was not filled in as its page has it.\n").into_response())
-}
+const NOT_OURS: Error = Error::Refused(StatusCode::BAD_REQUEST, "The form was not filled in as its page has it.");
 
 /// Where to go after a login: a page of this site, whatever the address bar says.
 #[derive(Clone, Default, Deserialize, Serialize)]

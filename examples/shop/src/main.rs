@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: String,
 
-    /// Where sessions are kept: sqlite:FILE, file:FOLDER, memory:, or a URL of redis:, postgres:, mysql:, memcached:
+    /// Where sessions are kept: sqlite:…, file:…, memory:, redis:…, postgres:…, mysql:…, memcached:…
     #[arg(long, value_name = "URL", default_value = "sqlite:shop.db")]
     store: String,
 

@@ -27,8 +27,8 @@ async fn page(State(shop): State<Shop>, user: User, session: Session) -> Result<
         let sessions = shop.sessions().sessions_of(&account.id).await.ok().map(|sessions| sessions.len());
         accounts.push(context! { account => Serde(account), sessions });
     }
-    let (bars, counts) = (Serde(shop.figures.bars()), Serde(shop.figures.counts()));
-    shop.views.page("admin.html", session, context! { accounts, bars, counts })
+    let (plot, counts) = (Serde(shop.figures.plot()), Serde(shop.figures.counts()));
+    shop.views.page("admin.html", session, context! { accounts, plot, counts })
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! What browsers make of it: Chromium, by WebDriver. Skipped with a line where it is not installed, unless `CI` is set.
+//! What browsers make of it: Chromium, by `WebDriver`. Skipped with a line where it is not installed, unless `CI` is set.
 
 mod chromium;
 mod cookies;

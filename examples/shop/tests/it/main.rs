@@ -1,5 +1,7 @@
 //! The shop over real sockets, and in a real browser.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod browser;
 mod flows;
 mod instances;
