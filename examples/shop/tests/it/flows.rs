@@ -214,6 +214,8 @@ async fn devices_are_listed_and_signed_out() {
     phone.submit("/devices", "/devices", &[("device", ids[1])]).await.leads_to("/devices");
     phone.get("/devices").await.shows("Devices signed out: 1.").does_not_show("Firefox");
     laptop.get("/account").await.leads_to("/login?next=%2Faccount");
+    // Its cookie is taken away with that answer.
+    assert!(laptop.jar.is_empty());
 
     laptop.log_in(ADA).await;
     let csrf = phone.get("/devices").await.form("/devices").remove("csrf").unwrap();
