@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use cloakroom::{Bag, DetachedSession, ErrorKind, Session, SessionError, SessionId};
+use cloakroom::{Bag, DetachedSession, Session, SessionError, SessionId};
 use futures_util::stream::poll_fn;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -22,6 +22,9 @@ use crate::errors::Error;
 
 /// What other processes have done is seen after this time. What this one does is seen at once.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// When a browser connects again. Later than at once: after a login the answer to another tab has to bring it the new cookie.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Tells the streams of this process what is new.
 #[derive(Clone)]
@@ -71,13 +74,8 @@ async fn live(session: Option<Session>, State(shop): State<Shop>) -> Result<Resp
     let session = session.detach().await?.check_every(LOOK_EVERY);
     let (events, mut stream) = mpsc::channel(8);
     tokio::spawn(async move {
-        // Whatever else ends the stream, the browser connects again by itself.
-        if let Err(error) = tell(&events, &session, listener).await
-            && error.kind() == ErrorKind::Ended
-        {
-            // The client may be gone already.
-            let _ = events.send(Ok(Event::default().event("ended").data("the session has ended"))).await;
-        }
+        // However it ends, the browser connects again, with the cookie that it has by then.
+        let _ = tell(&events, &session, listener).await;
     });
     Ok(Sse::new(poll_fn(move |context| stream.poll_recv(context))).keep_alive(KeepAlive::default()).into_response())
 }
@@ -94,10 +92,11 @@ async fn tell(
     let mut told = None;
     loop {
         let count = Bag::<Cart>::of(session)?.count();
-        if told.replace(count) != Some(count)
-            && events.send(Ok(Event::default().data(format!("{count} {user}")))).await.is_err()
-        {
-            return Ok(());
+        if told.replace(count) != Some(count) {
+            let event = Event::default().retry(RETRY_AFTER).data(format!("{count} {user}"));
+            if events.send(Ok(event)).await.is_err() {
+                return Ok(());
+            }
         }
         tokio::select! {
             // An error from now on, as every call.

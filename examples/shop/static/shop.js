@@ -9,13 +9,8 @@ function open() {
     show(number);
     isOf(user);
   };
-  events.addEventListener("ended", () => {
-    close();
-    // A new login, or a logout. Later, because the answer to another tab may be on its way with the new cookie.
-    setTimeout(open, 500);
-  });
   events.onerror = () => {
-    // There is no session, or no server; what is lost for a moment only the browser connects again.
+    // The stream ends with its session, and the browser connects again by itself. Unless there is no session any more.
     if (events?.readyState !== EventSource.CLOSED) return;
     show(0);
     isOf("");
@@ -40,7 +35,7 @@ if (document.getElementById("in-cart")) {
   open();
   // Browsers keep few connections to one server: tabs that nobody looks at need none.
   addEventListener("visibilitychange", () => document.hidden ? close() : open());
-  // The page's own login or logout ends the stream as well, and a reload would cut off the answer.
+  // The page's own login or logout ends the stream as well; a reload then would cut off the answer.
   addEventListener("submit", close);
   // From the browser's memory, as it was left.
   addEventListener("pageshow", event => event.persisted && location.reload());

@@ -229,13 +229,13 @@ impl Live {
         Self(answer.into_body())
     }
 
-    /// The next event, without comments that keep the connection alive. `None` at the end.
+    /// The data of the next event, without comments that keep the connection alive. `None` at the end.
     pub async fn next(&mut self) -> Option<String> {
         loop {
             let frame = tokio::time::timeout(SOON, self.0.frame()).await.expect("an event in time")?;
             let text = String::from_utf8(frame.unwrap().into_data().unwrap().into()).unwrap();
-            if !text.starts_with(':') {
-                return Some(text.trim_end().to_owned());
+            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+                return Some(data.trim_end().to_owned());
             }
         }
     }
