@@ -71,6 +71,9 @@ fn existing(session: Session) -> Option<Session> {
 
 /// Answers with [`status`](SessionError::status) and [`body_text`](SessionError::body_text), and with `Retry-After` where a
 /// later try may succeed. The error itself goes to `tracing`, not to the client: as a warning if the server is at fault.
+///
+/// The [`ErrorKind`](crate::ErrorKind) is in the extensions of the answer, so that one middleware can make pages of them, and lead to
+/// the login whoever has to log in.
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]

@@ -101,10 +101,11 @@ impl SessionError {
     }
 
     /// An answer with [`status`](Self::status), [`body_text`](Self::body_text), and `Retry-After: 1` where a later try may
-    /// succeed.
+    /// succeed. Its extensions have the [`ErrorKind`], for middleware further out that makes pages of errors.
     pub(crate) fn to_response<B: From<Bytes>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(Bytes::from_static(self.body_text().as_bytes())));
         *response.status_mut() = self.status();
+        response.extensions_mut().insert(self.kind());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::get;
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
-    ErrorKind, LazySession, MemoryStore, ReadOnlySession, Session, SessionError, SessionLayer, StatelessLayer,
+    ErrorKind, LazySession, MemoryStore, ReadOnlySession, Session, SessionError, SessionLayer, StatelessLayer, User,
 };
 use http::StatusCode;
+use tower::ServiceExt as _;
 
 use crate::support::{Browser, layer, send, send_token};
 
@@ -155,4 +157,26 @@ async fn a_route_that_is_declared_stateless_gets_no_session() {
     assert_eq!(store.reset(), Calls::default());
     let request = http::Request::new(());
     assert_eq!(LazySession::of(&request).unwrap_err().kind(), ErrorKind::MissingLayer);
+}
+
+/// So that one middleware can make pages of errors, whoever answers with them.
+#[tokio::test]
+async fn answers_made_of_errors_say_of_which_kind_they_are() {
+    let store = FaultStore::new(MemoryStore::new());
+    let app = Router::new()
+        .route("/user", get(async |_: User| ()))
+        .route("/form", get(async |session: Session| session.verify_csrf("")))
+        .route("/write", get(async |session: Session| session.insert("x", 1)))
+        .route("/none", get(async || StatusCode::IM_A_TEAPOT))
+        .layer(layer(store.clone(), &TestClock::default()));
+    store.everything(Fault::Down);
+    for (path, kind) in [
+        ("/user", Some(ErrorKind::NotLoggedIn)),  // an extractor
+        ("/form", Some(ErrorKind::CsrfToken)),    // a handler
+        ("/write", Some(ErrorKind::Unavailable)), // the layer, at the commit
+        ("/none", None),
+    ] {
+        let answer = app.clone().oneshot(http::Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.extensions().get(), kind.as_ref(), "{path}");
+    }
 }

@@ -152,3 +152,16 @@ pub fn manager(store: impl SessionStore, clock: &TestClock) -> SessionManager {
 pub fn layer(store: impl SessionStore, clock: &TestClock) -> SessionLayer {
     SessionLayer::with_manager(manager(store, clock))
 }
+
+#[test]
+fn the_servers_come_up() {
+    for start in [server::redis, server::memcached, server::postgres, server::mariadb] {
+        let Some(mut server) = start() else { return };
+        let dir = server.dir.clone();
+        server.kill();
+        assert!(std::net::TcpStream::connect(server.address()).is_err());
+        server.restart();
+        drop(server);
+        assert!(!dir.exists());
+    }
+}

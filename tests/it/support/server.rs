@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const NOBODY: u32 = 65_534;
 
 /// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Stops the server when the test process closes the pipe, however it ends; a line on the pipe keeps the folder.
 const KEEPER: &str = r#"dir=$1; shift; "$@" >>"$dir/log" 2>&1 & pid=$!
@@ -222,17 +222,4 @@ pub fn mariadb() -> Option<Server> {
         ]
         .into()
     }))
-}
-
-#[test]
-fn the_servers_come_up() {
-    for start in [redis, memcached, postgres, mariadb] {
-        let Some(mut server) = start() else { return };
-        let dir = server.dir.clone();
-        server.kill();
-        assert!(TcpStream::connect(server.address()).is_err());
-        server.restart();
-        drop(server);
-        assert!(!dir.exists());
-    }
 }
