@@ -13,7 +13,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     pin::to_one_core()?;
     let (rounds, times) = (args.value("--rounds", 31)?, args.value("--times", 10_000)?);
     let chosen = choice::subjects(args)?;
-    chosen.iter().for_each(|subject| subject.check());
+    for subject in &chosen {
+        subject.check();
+    }
 
     let mut figures = Vec::new();
     for work in choice::works(args)? {
