@@ -20,6 +20,10 @@ pub(crate) struct Counts {
     /// Asked for, without what the allocator adds.
     pub(crate) bytes: u64,
     /// Allocated less freed.
+    #[cfg_attr(
+        not(feature = "full"),
+        expect(dead_code, reason = "only the large build looks at the memory of stores")
+    )]
     pub(crate) live: i64,
 }
 

@@ -130,9 +130,9 @@ fn of_libc(function: &str) -> Option<&'static str> {
 /// The first crate in a symbol that is not the standard library.
 fn of_symbol(function: &str) -> String {
     let words: Vec<_> = function.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).collect();
-    let paths =
+    let mut paths =
         words.iter().filter_map(|word| word.split_once("::")).map(|(first, rest)| (first, rest.trim_matches(':')));
-    let foreign = paths.filter(|(first, _)| !["", "core", "alloc", "std"].contains(first)).next();
+    let foreign = paths.find(|(first, _)| !["", "core", "alloc", "std"].contains(first));
     match foreign {
         Some(("cloakroom", rest)) => format!("cloakroom: {}", rest.split(':').next().unwrap_or_default()),
         Some(("cloakroom_bench", rest)) if rest.starts_with("floor") => "the floor".to_owned(),

@@ -32,7 +32,9 @@ pub(crate) fn of_a_request(subject: Subject, work: Work, times: u64) -> Result<P
     for (place, instructions) in once.0 {
         *difference.entry(place).or_default() -= instructions;
     }
-    difference.values_mut().for_each(|instructions| *instructions /= times as f64);
+    for instructions in difference.values_mut() {
+        *instructions /= times as f64;
+    }
     difference.retain(|_, instructions| instructions.abs() > 0.005);
     Ok(Profile(difference))
 }

@@ -43,6 +43,8 @@ impl Figure {
         Self { low: at(0.25), high: at(0.75), ..Self::exact(workload, subject, metric, unit, at(0.5)) }
     }
 
+    /// At a place on the x axis.
+    #[cfg(feature = "full")]
     pub(crate) fn at(self, x: f64) -> Self {
         Self { x: Some(x), ..self }
     }
@@ -97,6 +99,7 @@ pub(crate) fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 /// What a command wrote when it ran last.
+#[cfg(feature = "full")]
 pub(crate) fn kept(command: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
     Ok(serde_json::from_str(&fs::read_to_string(place(command))?)?)
 }

@@ -81,19 +81,17 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let name = words.next().unwrap_or_default();
     let args = Args::new(words);
-    match COMMANDS.iter().find(|(command, ..)| *command == name) {
-        Some((_, _, run)) => match run(&args).and_then(|figures| finish(&name, &args, &figures)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{name}: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        None => {
-            eprintln!("commands:");
-            for (command, does, _) in COMMANDS {
-                eprintln!("  {command:10} {does}");
-            }
+    let Some((_, _, run)) = COMMANDS.iter().find(|(command, ..)| *command == name) else {
+        eprintln!("commands:");
+        for (command, does, _) in COMMANDS {
+            eprintln!("  {command:10} {does}");
+        }
+        return ExitCode::FAILURE;
+    };
+    match run(&args).and_then(|figures| finish(&name, &args, &figures)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
             ExitCode::FAILURE
         }
     }

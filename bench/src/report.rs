@@ -73,7 +73,7 @@ fn table(figures: &[&Figure]) -> String {
 
 fn shown(figure: &Figure) -> String {
     let Figure { value, low, high, .. } = figure;
-    if low == high {
+    if low.total_cmp(high).is_eq() {
         number(*value)
     } else {
         format!("{} <sub>{}–{}</sub>", number(*value), number(*low), number(*high))
@@ -83,7 +83,7 @@ fn shown(figure: &Figure) -> String {
 /// Three digits or all that stand before the point.
 fn number(value: f64) -> String {
     let digits = match value.abs() {
-        large if large >= 100.0 || value == value.round() => 0,
+        large if large >= 100.0 || value.fract().abs() < 0.005 => 0,
         medium if medium >= 10.0 => 1,
         _ => 2,
     };

@@ -17,6 +17,7 @@ use crate::floor::{Secured, Simple};
 use crate::rig::Rig;
 use crate::work::{BEGIN, CHANGE, COUNTER_AT_FIRST, FILL, READ, SHOW, UNTOUCHED, Work};
 
+#[cfg(feature = "full")]
 pub(crate) use cloakroom::routes as cloakroom_routes;
 
 /// An application of one kind, with a session layer or without.

@@ -13,24 +13,23 @@ pub(crate) fn run(args: &Args) -> Outcome {
     pin::to_one_core()?;
     let (rounds, times) = (args.value("--rounds", 31)?, args.value("--times", 10_000)?);
     let chosen = choice::subjects(args)?;
-    chosen.iter().for_each(|subject| subject.check());
-
-    let mut figures = Vec::new();
-    for work in choice::works(args)? {
-        let mut runners = runners(&chosen, work);
-        // The first round warms up. Each begins with another one: what slows the machine down slows everybody.
-        for round in 0..=rounds {
-            for at in 0..runners.len() {
-                let turn = (at + round) % runners.len();
-                runners[turn].round(times);
-            }
-        }
-        figures.extend(runners.iter().flat_map(|runner| {
-            let over = runners.iter().find(|other| other.subject.name == runner.subject.over).unwrap_or(runner);
-            runner.figures(over)
-        }));
+    for subject in &chosen {
+        subject.check();
     }
-    Ok(figures)
+
+    let mut runners: Vec<_> = choice::works(args)?.into_iter().flat_map(|work| runners(&chosen, work)).collect();
+    // The first round warms up. Each begins with another one: what slows the machine down for a while slows everybody.
+    for round in 0..=rounds {
+        for at in 0..runners.len() {
+            let turn = (at + round) % runners.len();
+            runners[turn].round(times);
+        }
+    }
+    let over = |runner: &Runner| {
+        let is_bare = |other: &&Runner| other.subject.name == runner.subject.over && other.work == runner.work;
+        runners.iter().find(is_bare).expect("each has its bare handler beside it")
+    };
+    Ok(runners.iter().flat_map(|runner| runner.figures(over(runner))).collect())
 }
 
 /// One for each subject and for what its overhead is counted over.

@@ -118,7 +118,8 @@ pub(crate) fn ten_keys() -> [(&'static str, Value); 10] {
         (
             "note",
             json!(
-                "Please ring twice and leave the parcel with the neighbours at number 14 if nobody opens. ".repeat(2)
+                "Please ring twice and leave the parcel with the neighbours at number 14 if nobody opens the door. "
+                    .repeat(3)
             ),
         ),
     ]

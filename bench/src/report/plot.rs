@@ -45,7 +45,7 @@ pub(super) fn bars(file: &Path, title: &str, figures: &[&Figure]) -> Result<(), 
 /// A line for each workload and subject, over a logarithmic x axis.
 pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<(), Box<dyn Error>> {
     let xs: Vec<_> = figures.iter().filter_map(|figure| figure.x).collect();
-    let (least, last) = (xs.iter().copied().fold(f64::MAX, f64::min), xs.iter().copied().fold(1.0, f64::max));
+    let (from, to) = (xs.iter().copied().fold(f64::MAX, f64::min), xs.iter().copied().fold(1.0, f64::max));
     let most = figures.iter().map(|figure| figure.value).fold(0.0, f64::max);
     let unit = figures.first().map_or("", |figure| &figure.unit);
 
@@ -56,7 +56,7 @@ pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<()
         .margin(12)
         .x_label_area_size(30)
         .y_label_area_size(70)
-        .build_cartesian_2d((least.max(1.0)..last).log_scale(), 0.0..most * 1.4)?;
+        .build_cartesian_2d((from.max(1.0)..to).log_scale(), 0.0..most * 1.4)?;
     chart.configure_mesh().y_desc(unit).draw()?;
     let lines = distinct(figures.iter().map(|figure| (&figure.workload, &figure.subject)));
     for (place, (workload, subject)) in lines.into_iter().enumerate() {
