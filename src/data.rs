@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::iter::zip;
+use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -71,6 +73,12 @@ impl Data {
         Ok(data)
     }
 
+    /// These data in no more memory than they need, for a store that may keep them.
+    pub(crate) fn without_slack(self: &Arc<Self>) -> Arc<Self> {
+        let slack = self.text.capacity() - self.text.len();
+        if slack <= self.text.len() / 16 + 8 { self.clone() } else { Arc::new(Self::clone(self)) }
+    }
+
     /// The whole object as JSON text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -87,9 +95,8 @@ impl Data {
 
     /// The members of the top level: key, and raw JSON text.
     pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
-        let at = |(index, member): (usize, &Member)| (self.members.key(index), member.value());
-        let places = self.members.iter().enumerate().map(at);
-        places.map(|(key, value)| (unescape(&self.text[key]), &self.text[value]))
+        let places = zip(self.members.keys(), self.members.iter());
+        places.map(|(key, member)| (unescape(&self.text[key]), &self.text[member.value()]))
     }
 
     /// The raw JSON text of a member of the top level, whatever dots its name holds.
@@ -196,12 +203,9 @@ impl Data {
     }
 
     fn position(&self, escaped: &str) -> Option<usize> {
-        let (text, mut end_of_last) = (self.text.as_bytes(), 0);
-        self.members.iter().position(|member| {
-            let key = &text[end_of_last + 2..member.value as usize - 2];
-            end_of_last = member.end as usize;
-            *key == *escaped.as_bytes()
-        })
+        // By bytes: a slice of text would look for the boundaries of characters.
+        let text = self.text.as_bytes();
+        self.members.keys().position(|key| text[key] == *escaped.as_bytes())
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {
@@ -237,7 +241,7 @@ impl Data {
     }
 
     fn delete(&mut self, index: usize) {
-        let mut start = self.members.key(index).start - 1;
+        let mut start = if index == 0 { 1 } else { self.members[index - 1].end as usize + 1 };
         let mut end = self.members.remove(index).end as usize;
         // One comma goes too: the one behind, or, for the last member, the one in front.
         if index < self.members.len() {

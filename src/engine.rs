@@ -6,6 +6,7 @@ mod carried;
 mod closed;
 mod deadline;
 mod endings;
+mod exclusive;
 mod inherit;
 mod key_types;
 mod of_user;
@@ -37,8 +38,10 @@ pub(crate) use carried::Carried;
 #[cfg(feature = "sealed")]
 pub use carried::CookieStore;
 pub(crate) use endings::Endings;
+pub(crate) use exclusive::Exclusive;
 pub(crate) use key_types::KeyTypes;
 pub(crate) use of_user::Found;
+use run_to_end::Running;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
 pub(crate) use shown::{MAX_TOKENS, Shown, ShownToken};
 pub(crate) use turns::Turns;
@@ -133,7 +136,7 @@ impl Engine {
         if ended {
             self.endings.announce(id);
             // It is over: what cannot be deleted now is swept.
-            let _ = self.call("delete", (*self.store).delete(id)).await;
+            let _ = self.call("delete", self.store().delete(id)).await;
         }
         Ok(ended)
     }
@@ -177,7 +180,7 @@ impl Engine {
     async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
         let recognition = self.recognize(token, Reading::Any, Bearer::Newcomer, now).await?;
         let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed(_));
-        if is_bad && self.store.fresh_reads().is_some() {
+        if is_bad && self.store().fresh_reads().is_some() {
             return Box::pin(self.recognize(token, Reading::Fresh, Bearer::Newcomer, now)).await;
         }
         Ok(recognition)
@@ -225,9 +228,9 @@ impl Engine {
     }
 
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
-    async fn store_changes(&self, work: &mut Work, mode: Mode, now: Timestamp) -> Result<Stored, SessionError> {
+    async fn store_changes(&self, work: &mut Work, mode: Mode, mut now: Timestamp) -> Result<Stored, SessionError> {
         let mut backoff = Backoff::default();
-        let (mut retries, mut failed_before, mut turn, mut now) = (0, false, None, now);
+        let (mut retries, mut failed_before, mut turn) = (0, false, None);
         let mut next =
             if work.is_unsure() { Box::pin(self.look_again(work)).await? } else { self.first_step(work, now)? };
         loop {
@@ -304,7 +307,7 @@ impl Engine {
     }
 
     async fn take(&self, step: &Step, now: Timestamp) -> Result<Taken, StoreError> {
-        let store = &*self.store;
+        let store = self.store();
         Ok(match step {
             Step::Create(record) => match self.call("create", store.create(record, now)).await? {
                 CreateOutcome::Created => Taken::Done,
@@ -332,14 +335,22 @@ impl Engine {
 
     /// Makes a record expire that has not changed: for everybody, whatever is on its way to it.
     async fn expire_unchanged(&self, id: SessionId, expected: Version) -> Result<SaveOutcome, StoreError> {
-        self.call("touch", (*self.store).touch(id, expected, LONG_AGO, self.clock.now())).await
+        self.call("touch", self.store().touch(id, expected, LONG_AGO, self.clock.now())).await
+    }
+
+    fn running(&self) -> Running {
+        Running::enter(&self.in_flight, &self.events)
+    }
+
+    /// Not the `Arc`, which is a store as well, and would box each future once more.
+    fn store(&self) -> &dyn SessionStore {
+        &*self.store
     }
 
     async fn load(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {
         match reading {
-            // Not through the `Arc`, which is a store as well, and would box the future once more.
-            Reading::Any => self.call("load", (*self.store).load(id, now)).await,
-            Reading::Fresh => Box::pin(self.call("load", load_fresh(&*self.store, id, now))).await,
+            Reading::Any => self.call("load", self.store().load(id, now)).await,
+            Reading::Fresh => Box::pin(self.call("load", load_fresh(self.store(), id, now))).await,
         }
     }
 

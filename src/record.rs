@@ -169,7 +169,7 @@ pub(crate) struct Contents {
     /// Names the last write, so that a write whose answer got lost is recognized.
     pub(crate) write: u64,
     pub(crate) extras: Extras,
-    pub(crate) data: Data,
+    pub(crate) data: Arc<Data>,
 }
 
 /// Which sessions a record is one of, and how they are encoded: shared by all of one application.

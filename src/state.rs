@@ -19,7 +19,6 @@ use crate::data::{Data, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::{Change, Journal};
 use crate::policy::Limits;
-use crate::record::Decoded;
 use crate::token::Token;
 
 pub(crate) use bond::Bond;
@@ -109,19 +108,11 @@ enum Closed {
 
 /// The data as a request sees them, shared: whoever decodes values does it without a lock.
 #[derive(Debug)]
-pub(crate) enum View {
-    Nothing,
-    Loaded(Decoded),
-    Changed(Arc<Data>),
-}
+pub(crate) struct View(Option<Arc<Data>>);
 
 impl View {
     pub(crate) fn data(&self) -> Option<&Data> {
-        match self {
-            Self::Nothing => None,
-            Self::Loaded(contents) => Some(&contents.data),
-            Self::Changed(data) => Some(data),
-        }
+        self.0.as_deref()
     }
 
     /// The raw JSON text at a path.
@@ -249,15 +240,15 @@ impl State {
 
     /// The data as this request sees them.
     pub(crate) fn view(&self) -> View {
-        match (&self.changed, self.present()) {
-            (Some(data), _) => View::Changed(data.clone()),
-            (None, Some(present)) => View::Loaded(present.contents.clone()),
-            (None, None) => View::Nothing,
-        }
+        View(self.shared_data().cloned())
     }
 
     fn data(&self) -> Option<&Data> {
-        self.changed.as_deref().or_else(|| self.present().map(|present| &present.contents.data))
+        self.shared_data().map(|data| &**data)
+    }
+
+    fn shared_data(&self) -> Option<&Arc<Data>> {
+        self.changed.as_ref().or_else(|| self.present().map(|present| &present.contents.data))
     }
 
     /// Remembers that a place was read, all of it if there is no path, if the policy wants to know.
@@ -364,6 +355,10 @@ impl State {
         self.revision += 1;
     }
 
+    pub(crate) fn has_discarded(&self) -> bool {
+        !self.discarded.is_empty()
+    }
+
     /// What is to be dropped without the lock.
     pub(crate) fn take_discarded(&mut self) -> Journal {
         std::mem::take(&mut self.discarded)
@@ -421,7 +416,7 @@ impl State {
         }
         let work = Work::new(
             self.origin.clone(),
-            self.changed.clone(),
+            self.changed.as_ref().map(Data::without_slack),
             std::mem::take(&mut self.journal),
             self.reads.clone(),
             std::mem::take(&mut self.lifecycle),

@@ -52,11 +52,15 @@ impl Members {
         removed
     }
 
-    /// What stands between the quotes of a member's key.
-    pub(super) fn key(&self, index: usize) -> Range<usize> {
-        // `{"` or `,"` in front of it, `":` behind it.
-        let start = if index == 0 { 2 } else { self[index - 1].end as usize + 2 };
-        start..self[index].value as usize - 2
+    /// What stands between the quotes of each member's key.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut end_of_last = 0;
+        self.iter().map(move |member| {
+            // `{"` or `,"` in front of it, `":` behind it.
+            let key = end_of_last + 2..member.value as usize - 2;
+            end_of_last = member.end as usize;
+            key
+        })
     }
 }
 

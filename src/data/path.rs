@@ -104,11 +104,13 @@ impl<'a> Segments<'a> {
     }
 
     pub(crate) fn to_owned(mut self) -> Result<OwnedPath, SessionError> {
-        let mut owned = vec![self.first()?.into()];
+        let first = self.first()?.into();
+        let Some(second) = self.next_checked()? else { return Ok(OwnedPath::Key(first)) };
+        let mut owned = vec![first, second.into()];
         while let Some(segment) = self.next_checked()? {
             owned.push(segment.into());
         }
-        Ok(OwnedPath(owned.into()))
+        Ok(OwnedPath::List(owned.into()))
     }
 
     pub(crate) fn len(mut self) -> usize {
@@ -133,42 +135,65 @@ impl<'a> Segments<'a> {
 }
 
 /// A path that is kept for later. It has been checked. The default is the path to everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OwnedPath(Box<[Box<str>]>);
+#[derive(Clone, Debug)]
+pub(crate) enum OwnedPath {
+    /// Most paths are one key, which needs no list.
+    Key(Box<str>),
+    List(Box<[Box<str>]>),
+}
+
+impl Default for OwnedPath {
+    fn default() -> Self {
+        Self::List(Box::default())
+    }
+}
+
+impl PartialEq for OwnedPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.list() == other.list()
+    }
+}
 
 impl OwnedPath {
     /// A place of the crate's own: its first segment is [`RESERVED`], so that no application can name it.
     pub(crate) fn reserved(segments: &[&str]) -> Self {
-        Self([RESERVED].iter().chain(segments).map(|&segment| segment.into()).collect())
+        Self::List([RESERVED].iter().chain(segments).map(|&segment| segment.into()).collect())
     }
 
     /// A place below this one.
     pub(crate) fn join(&self, below: Segments<'_>) -> Result<Self, SessionError> {
-        Ok(Self(self.0.iter().cloned().chain(below.to_owned()?.0).collect()))
+        Ok(Self::List(self.list().iter().chain(below.to_owned()?.list()).cloned().collect()))
     }
 
     /// A member of the object at this place, whatever its name is.
     pub(crate) fn member(&self, name: &str) -> Self {
-        Self(self.0.iter().cloned().chain([name.into()]).collect())
+        Self::List(self.list().iter().cloned().chain([name.into()]).collect())
     }
 
     pub(crate) fn segments(&self) -> Segments<'_> {
-        Segments(Rest::Owned(&self.0))
+        Segments(Rest::Owned(self.list()))
     }
 
     /// Whether one of the two places lies within the other.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(ours, theirs)| ours == theirs)
+        self.list().iter().zip(other.list()).all(|(ours, theirs)| ours == theirs)
     }
 
     /// Whether it is, or lies within, one of these members of the top level.
     pub(crate) fn is_within_one_of(&self, members: &[Box<str>]) -> bool {
-        self.0.first().is_some_and(|first| members.contains(first))
+        self.list().first().is_some_and(|first| members.contains(first))
     }
 
     /// Whether a field of the object at this place leads to another place, or lies within it.
     pub(crate) fn has_on_the_way(&self, field: &str, place: &Self) -> bool {
-        self.overlaps(place) && place.0.get(self.0.len()).is_none_or(|segment| **segment == *field)
+        self.overlaps(place) && place.list().get(self.list().len()).is_none_or(|segment| **segment == *field)
+    }
+
+    fn list(&self) -> &[Box<str>] {
+        match self {
+            Self::Key(key) => std::slice::from_ref(key),
+            Self::List(list) => list,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Engine {
             digest: self.terms.digester.digest(&Token::generate()?),
             write: unique_name()?,
             extras: Extras::default(),
-            data,
+            data: data.into(),
         };
         let payload = Payload::from(Decoded::from(contents));
         Ok(Record { id, version, user: None, expires_at, payload })

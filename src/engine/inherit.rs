@@ -53,7 +53,7 @@ impl Engine {
         cookie: String,
     ) -> RunToEnd<Result<Option<Token>, SessionError>> {
         let engine = self.clone();
-        RunToEnd::new(&self.in_flight, &self.events, async move {
+        RunToEnd::new(self.running(), async move {
             let Some(old) = predecessor.session(&cookie) else { return Ok(None) };
             let limit = engine.terms.limits.max_commit_time();
             let took = deadline::within(limit, engine.take_over(&*predecessor, &old, &cookie)).await;
@@ -86,7 +86,7 @@ impl Engine {
             let until = inheritance.expires_at;
             if let Err(error) = self.create_heir(&token, inheritance).await {
                 // It may be stored all the same, and nobody will ever know of it.
-                let _ = self.call("delete", self.store.delete(token.id())).await;
+                let _ = self.call("delete", self.store().delete(token.id())).await;
                 return Err(error);
             }
             if self.create_deed(id, token.id(), nonce, until).await? {
@@ -133,12 +133,12 @@ impl Engine {
             digest: terms.digester.digest(token),
             write: unique_name()?,
             extras: extras.into(),
-            data,
+            data: data.into(),
         };
         let (user, expires_at) = (contents.extras.user.clone(), contents.expiry_if_used(now, &terms.policy));
         let payload = Payload::from(Decoded::from(contents));
         let record = Record { id, version: 1, user, expires_at, payload };
-        match self.call("create", self.store.create(&record, now)).await? {
+        match self.call("create", self.store().create(&record, now)).await? {
             CreateOutcome::Created => Ok(()),
             CreateOutcome::Exists => Err(contended()),
         }
@@ -157,13 +157,13 @@ impl Engine {
         data.set_member(SESSION, &format!("\"{session}\""));
         data.set_member(NONCE, &format!("\"{}\"", nonce.to_text()));
         let record = self.closed_record(id, 1, until.max(now).saturating_add(SLACK), data)?;
-        let outcome = self.call("create", self.store.create(&record, now)).await;
-        let drop_heir = async || self.call("delete", self.store.delete(session)).await;
+        let outcome = self.call("create", self.store().create(&record, now)).await;
+        let drop_heir = async || self.call("delete", self.store().delete(session)).await;
         match outcome {
             Ok(CreateOutcome::Created) => Ok(true),
             Ok(CreateOutcome::Exists) => {
                 drop_heir().await?;
-                self.call("delete_expired", self.store.delete_expired(&[id], now)).await?;
+                self.call("delete_expired", self.store().delete_expired(&[id], now)).await?;
                 Ok(false)
             }
             Err(error) => self.unless_created(id, session, error).await,
@@ -175,7 +175,7 @@ impl Engine {
         match self.deed(id).await {
             Ok(Deed::To(heir, _)) if heir == session => Ok(true),
             Ok(_) => {
-                let _ = self.call("delete", self.store.delete(session)).await;
+                let _ = self.call("delete", self.store().delete(session)).await;
                 Err(error.into())
             }
             Err(_) => Err(error.into()),

@@ -24,7 +24,7 @@ pub(crate) struct Found {
 impl Engine {
     /// The live sessions of a user that are of this kind, the one with the newest login first. What cannot be read is left out.
     pub(crate) async fn sessions_of(&self, user: &str) -> Result<Vec<Found>, SessionError> {
-        let Some(index) = self.store.user_index() else {
+        let Some(index) = self.store().user_index() else {
             return Err(SessionError::new(
                 ErrorKind::Unsupported,
                 "this store cannot find the sessions of a user: choose one with a user index",
@@ -111,7 +111,7 @@ impl Engine {
 
     async fn end(&self, session: &Found) -> Result<(), StoreError> {
         let id = session.id;
-        self.call("delete", self.store.delete(id)).await?;
+        self.call("delete", self.store().delete(id)).await?;
         self.endings.announce(id);
         self.events.emit(SessionEvent::Revoked { id, user: session.contents.extras.user.clone() });
         Ok(())

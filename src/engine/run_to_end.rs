@@ -23,12 +23,8 @@ pub(crate) struct RunToEnd<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> RunToEnd<T> {
-    pub(crate) fn new(
-        in_flight: &Arc<InFlight>,
-        events: &Events,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Self {
-        Self { future: Some(Box::pin(future)), runtime: None, running: Running::enter(in_flight, events) }
+    pub(super) fn new(running: Running, future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { future: Some(Box::pin(future)), runtime: None, running }
     }
 }
 
@@ -97,13 +93,13 @@ impl InFlight {
 
 /// Counts one, until it ends or is dropped. Dropped unended, by a panic or with the runtime, it says so.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     in_flight: Option<Arc<InFlight>>,
     events: Events,
 }
 
 impl Running {
-    fn enter(in_flight: &Arc<InFlight>, events: &Events) -> Self {
+    pub(super) fn enter(in_flight: &Arc<InFlight>, events: &Events) -> Self {
         in_flight.count.fetch_add(1, Ordering::SeqCst);
         Self { in_flight: Some(in_flight.clone()), events: events.clone() }
     }
@@ -145,7 +141,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_dropped_half_way_is_finished_and_drain_waits_for_it() {
         let (in_flight, done) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
-        let future = RunToEnd::new(&in_flight, &Events::default(), slow(&done));
+        let future = RunToEnd::new(Running::enter(&in_flight, &Events::default()), slow(&done));
         assert!(tokio::time::timeout(Duration::from_millis(1), future).await.is_err());
         assert_eq!(in_flight.drain(Duration::from_millis(1)).await, 1);
         assert!(!done.load(Ordering::SeqCst));
@@ -156,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_dropped_on_a_foreign_thread_is_finished_all_the_same() {
         let (in_flight, done) = (Arc::<InFlight>::default(), Arc::<AtomicBool>::default());
-        let mut future = Box::pin(RunToEnd::new(&in_flight, &Events::default(), slow(&done)));
+        let mut future = Box::pin(RunToEnd::new(Running::enter(&in_flight, &Events::default()), slow(&done)));
         std::future::poll_fn(|context| {
             assert!(future.as_mut().poll(context).is_pending());
             Poll::Ready(())
@@ -170,7 +166,8 @@ mod tests {
     #[tokio::test]
     async fn a_future_that_panics_is_not_run_again() {
         let in_flight = Arc::<InFlight>::default();
-        let future = RunToEnd::new(&in_flight, &Events::default(), async { panic!("a bug in a closure") });
+        let future =
+            RunToEnd::new(Running::enter(&in_flight, &Events::default()), async { panic!("a bug in a closure") });
         assert!(tokio::spawn(future).await.unwrap_err().is_panic());
         assert_eq!(in_flight.drain(Duration::ZERO).await, 0);
     }
@@ -181,7 +178,7 @@ mod tests {
         let told = heard.clone();
         let mut events = Events::default();
         events.listen(move |event| told.store(matches!(event, SessionEvent::Abandoned), Ordering::SeqCst));
-        drop(RunToEnd::new(&in_flight, &events, async {}));
+        drop(RunToEnd::new(Running::enter(&in_flight, &events), async {}));
         assert!(heard.load(Ordering::SeqCst));
     }
 }

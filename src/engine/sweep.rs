@@ -16,7 +16,7 @@ impl Engine {
     /// them again, and nothing expires untold.
     pub(crate) async fn sweep(&self, limit: usize) -> Result<Swept, StoreError> {
         let now = self.clock.now();
-        let found = self.call("expired", self.store.expired(now, limit)).await?;
+        let found = self.call("expired", self.store().expired(now, limit)).await?;
         if found.is_empty() {
             return Ok(Swept { deleted: 0, is_more: false });
         }
@@ -25,7 +25,7 @@ impl Engine {
         for record in found.into_iter().filter(|record| record.id.is_random()) {
             self.events.emit(SessionEvent::Expired { id: record.id, user: record.user });
         }
-        let deleted = self.call("delete_expired", self.store.delete_expired(&ids, now)).await?;
+        let deleted = self.call("delete_expired", self.store().delete_expired(&ids, now)).await?;
         // Where another sweeper was faster in everything, the rest is left to it.
         Ok(Swept { deleted, is_more: deleted > 0 && ids.len() >= limit })
     }

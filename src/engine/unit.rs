@@ -1,10 +1,11 @@
 //! One request's part of a session: keeps its [`State`], and does the I/O that it asks for.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Engine, Reading, RunToEnd, deadline};
+use super::{Engine, Exclusive, Reading, RunToEnd, deadline};
 use crate::clock::Timestamp;
+use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
 use crate::event::{SessionEvent, Stopwatch};
 use crate::journal::Journal;
@@ -32,7 +33,9 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.discarded = self.state.take_discarded();
+        if self.state.has_discarded() {
+            self.discarded = self.state.take_discarded();
+        }
     }
 }
 
@@ -41,14 +44,13 @@ impl Drop for Locked<'_> {
 pub(crate) struct Unit {
     pub(crate) engine: Arc<Engine>,
     state: Mutex<State>,
-    /// Held while the store is at work for this request: a commit and a reload follow one another. Made by the first of them:
-    /// most requests have none.
-    io: OnceLock<tokio::sync::Mutex<()>>,
+    /// Held while the store is at work for this request: a commit and a reload follow one another.
+    io: Exclusive,
 }
 
 impl Unit {
     pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
-        Arc::new(Self { engine, state: Mutex::new(state), io: OnceLock::new() })
+        Arc::new(Self { engine, state: Mutex::new(state), io: Exclusive::default() })
     }
 
     /// Never held while foreign code runs, the application's or a store's.
@@ -57,16 +59,12 @@ impl Unit {
         Locked { state, discarded: Journal::default() }
     }
 
-    fn io(&self) -> &tokio::sync::Mutex<()> {
-        self.io.get_or_init(tokio::sync::Mutex::default)
-    }
-
     /// Ends the request's part at once, if that takes no I/O.
     pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
         let (terms, now) = (&self.engine.terms, self.engine.clock.now());
         let mut state = self.state();
         // Under the state's lock: whoever begins something from now on finds the state closed.
-        if self.io.get().is_some_and(|io| io.try_lock().is_err()) {
+        if self.io.is_held() {
             return None;
         }
         let change = state.settle(mode, terms, now)?;
@@ -75,9 +73,9 @@ impl Unit {
 
     /// Stores what was changed. Runs to its end even if nobody waits for it any more.
     pub(crate) fn commit(self: Arc<Self>, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
-        let engine = self.engine.clone();
-        RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io().lock().await;
+        let running = self.engine.running();
+        RunToEnd::new(running, async move {
+            let _one_at_a_time = self.io.hold().await;
             let Some(failure) = self.failure(mode) else {
                 let change = self.store(mode).await?;
                 if mode == Mode::Save {
@@ -134,9 +132,9 @@ impl Unit {
 
     /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.
     pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
-        let engine = self.engine.clone();
-        RunToEnd::new(&engine.in_flight, &engine.events, async move {
-            let _one_at_a_time = self.io().lock().await;
+        let running = self.engine.running();
+        RunToEnd::new(running, async move {
+            let _one_at_a_time = self.io.hold().await;
             let left_over = {
                 let mut state = self.state();
                 if state.present().is_none() {
@@ -275,7 +273,7 @@ impl Unit {
             let (journal, revision) = self.state().pending();
             let mut data = None;
             if !journal.is_empty() {
-                let data = data.insert(newer.contents.data.clone());
+                let data = data.insert(Data::clone(&newer.contents.data));
                 journal.replay(data, &self.engine.terms.limits)?;
             }
             if self.state().rebase(newer.clone(), data, revision) {

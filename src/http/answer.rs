@@ -27,17 +27,17 @@ pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit:
     };
     if let Some((first, others)) = ours {
         for ours in std::iter::once(first).chain(others) {
-            transport.write(response.headers_mut(), &ours, place);
             // Only a layer further out may put another answer in the place of this one.
             if visit.is_within_another() {
                 let told = response.extensions_mut().get_or_insert_default::<Told>();
-                told.0.push((transport.answers_in(place).clone(), ours));
+                told.0.push((transport.answers_in(place).clone(), ours.clone()));
             }
+            transport.write(response.headers_mut(), ours, place);
         }
         cache::forbid_storing(response.headers_mut());
     }
     if let Some(removal) = visit.removal_of_old_cookie().filter(|_| !cache::is_public(response.headers())) {
-        SessionCookie::write(response.headers_mut(), &removal);
+        SessionCookie::write(response.headers_mut(), removal);
         cache::forbid_storing(response.headers_mut());
     }
     for header in transport.looked_at(place) {

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 
 use super::OnError;
 use super::answer;
-use super::lazy::{Opened, Visit};
+use super::lazy::Visit;
 use super::site_data;
 use crate::engine::RunToEnd;
 use crate::error::SessionError;
@@ -42,7 +42,6 @@ pin_project! {
     enum Stage<F, ResBody> {
         Handling { #[pin] handler: F },
         Committing {
-            opened: Opened,
             commit: RunToEnd<Result<TokenChange, SessionError>>,
             response: Option<Response<ResBody>>,
         },
@@ -82,12 +81,14 @@ where
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     }
-                    let (opened, commit) = (opened.clone(), session.commit(mode));
-                    this.stage.set(Stage::Committing { opened, commit, response: Some(response) });
+                    let commit = session.commit(mode);
+                    this.stage.set(Stage::Committing { commit, response: Some(response) });
                 }
-                StageProjection::Committing { opened, commit, response } => {
+                StageProjection::Committing { commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
                     let answer = response.take().expect("the answer is there until the commit has ended");
+                    let visit = this.visit.as_ref().expect("what is committed is the session of a visit");
+                    let opened = visit.opened().expect("what is committed was opened");
                     let stored = result.is_ok();
                     let (mut answer, change) = match result {
                         Ok(change) => (answer, change),
@@ -97,11 +98,9 @@ where
                             (instead, opened.session.stored_token_change())
                         }
                     };
-                    if let Some(visit) = this.visit {
-                        answer::finish(&mut answer, &change, visit, opened.place);
-                        if stored {
-                            site_data::clear(&mut answer, visit, &opened.session);
-                        }
+                    answer::finish(&mut answer, &change, visit, opened.place);
+                    if stored {
+                        site_data::clear(&mut answer, visit, &opened.session);
                     }
                     this.stage.set(Stage::Answered);
                     return Poll::Ready(Ok(answer));

@@ -1,17 +1,16 @@
 //! The sessions of a request that nobody may ever ask for.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::{Extensions, HeaderValue, Request};
-use tokio::sync::OnceCell;
 
 use super::layer::Shared;
 use super::predecessor::{Before, OldCookie};
 use super::stateless::Stateless;
 use super::transport::{Captured, Place};
-use crate::engine::Shown;
+use crate::engine::{Exclusive, Shown};
 use crate::error::{ErrorKind, SessionError};
 use crate::record::Name;
 use crate::session::Session;
@@ -120,12 +119,13 @@ pub(super) struct Visit {
     bond: Option<Bond>,
     /// The same request under the next layer further out.
     outer: Option<Arc<Visit>>,
-    opened: OnceCell<Opened>,
+    opened: OnceLock<Opened>,
+    /// Held by who opens it.
+    opening: Exclusive,
     closed: AtomicBool,
 }
 
 /// A session that somebody has asked for.
-#[derive(Clone)]
 pub(super) struct Opened {
     pub(super) session: Session,
     /// Where the request showed its token, and is answered.
@@ -152,7 +152,8 @@ impl Visit {
             captured_before: shared.before.as_ref().map(|_| Before::capture(request.headers())),
             bond,
             outer,
-            opened: OnceCell::new(),
+            opened: OnceLock::new(),
+            opening: Exclusive::default(),
             closed: AtomicBool::new(false),
         });
         request.extensions_mut().insert(Innermost(visit.clone()));
@@ -180,30 +181,38 @@ impl Visit {
     }
 
     async fn load(&self) -> Result<Session, SessionError> {
-        let open = || async {
-            let Shared { manager, transport, .. } = &*self.shared;
-            let (shown, place) = transport.read(&self.captured, manager.longest_text());
-            let inherited = match (&shown, self.old_cookie()) {
-                (Shown::Nothing, Some((before, OldCookie::Value(cookie)))) => {
-                    Box::pin(manager.open_inherited(&before.sessions, cookie, self.bond.clone())).await?
-                }
-                _ => None,
-            };
-            let session = match inherited {
-                Some(session) => session,
-                // In a place of its own, or every handler's future would have room for it.
-                None => Box::pin(manager.open_shown(&shown, self.bond.clone())).await?,
-            };
-            // Of no use any more, if ours is good or this one was looked at.
-            let is_settled = matches!(shown, Shown::Nothing) || session.status() == SessionStatus::Resumed;
-            Ok::<_, SessionError>(Opened { session, place, is_settled })
+        let opened = match self.opened.get() {
+            Some(opened) => opened,
+            // In a place of its own, or every handler's future would have room for it.
+            None => Box::pin(self.open()).await?,
         };
-        let Opened { session, .. } = self.opened.get_or_try_init(open).await?;
         // The answer may have left while the session was being loaded.
         if self.closed.load(Ordering::SeqCst) {
-            session.close();
+            opened.session.close();
         }
-        Ok(session.clone())
+        Ok(opened.session.clone())
+    }
+
+    async fn open(&self) -> Result<&Opened, SessionError> {
+        let _one_at_a_time = self.opening.hold().await;
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let Shared { manager, transport, .. } = &*self.shared;
+        let (shown, place) = transport.read(&self.captured, manager.longest_text());
+        let inherited = match (&shown, self.old_cookie()) {
+            (Shown::Nothing, Some((before, OldCookie::Value(cookie)))) => {
+                Box::pin(manager.open_inherited(&before.sessions, cookie, self.bond.clone())).await?
+            }
+            _ => None,
+        };
+        let session = match inherited {
+            Some(session) => session,
+            None => manager.open_shown(&shown, self.bond.clone()).await?,
+        };
+        // Of no use any more, if ours is good or this one was looked at.
+        let is_settled = matches!(shown, Shown::Nothing) || session.status() == SessionStatus::Resumed;
+        Ok(self.opened.get_or_init(|| Opened { session, place, is_settled }))
     }
 
     /// What the request shows of a predecessor.
@@ -224,6 +233,10 @@ impl Visit {
         if let Some(Opened { session, .. }) = self.close() {
             session.abandon();
         }
+    }
+
+    pub(super) fn opened(&self) -> Option<&Opened> {
+        self.opened.get()
     }
 
     /// The handler has answered. The session, if anybody asked for it; whoever asks from now on can only read it.

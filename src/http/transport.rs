@@ -135,10 +135,10 @@ impl Transport {
     }
 
     /// Puts ours on an answer, in the place of any other of the same name.
-    pub(super) fn write(&self, headers: &mut HeaderMap, ours: &HeaderValue, place: Place) {
+    pub(super) fn write(&self, headers: &mut HeaderMap, ours: HeaderValue, place: Place) {
         match self.answering(place) {
             Carrier::Cookie(_) => SessionCookie::write(headers, ours),
-            Carrier::Header(header) => drop(headers.insert(header.name(), ours.clone())),
+            Carrier::Header(header) => drop(headers.insert(header.name(), ours)),
         }
     }
 

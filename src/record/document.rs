@@ -227,7 +227,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         digest: digest(&members.get::<String>("digest")?)?,
         write: write.map_err(|_| DecodeError::Member("write"))?,
         extras: extras.into(),
-        data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?,
+        data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?.into(),
     })
 }
 
@@ -315,7 +315,7 @@ mod tests {
             digest,
             write: u64::MAX,
             extras: extras.into(),
-            data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap(),
+            data: Data::parse(r#"{"a":{"b":[1,2]}}"#).unwrap().into(),
         }
     }
 

@@ -216,7 +216,7 @@ fn with_last(list: Option<&str>, value: &str) -> Result<Box<str>, SessionError> 
 }
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Box<str>, SessionError> {
-    serde_json::to_string(value).map(String::into_boxed_str).map_err(|error| {
+    serde_json::to_string(value).map(|text| Box::from(&*text)).map_err(|error| {
         SessionError::new(
             ErrorKind::Encode,
             "the value cannot be written as JSON, and was not stored: keys of maps have to be text or numbers",

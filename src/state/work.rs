@@ -225,7 +225,7 @@ impl Work {
             return Ok(self.touch(&base, expires_at, terms));
         }
         self.reads.check(&self.journal, &base.contents.data)?;
-        let data = self.data.as_deref().unwrap_or(&base.contents.data).clone();
+        let data = self.data.as_ref().unwrap_or(&base.contents.data).clone();
         self.save(&base, data, terms, now)
     }
 
@@ -283,9 +283,9 @@ impl Work {
         // Whoever was faster may have seen to the secret as well.
         self.upkeep.renewal = self.upkeep.renewal.and_then(|_| newer.due_renewal(now, &terms.policy));
         self.reads.check(&self.journal, &newer.contents.data)?;
-        let mut data = newer.contents.data.clone();
+        let mut data = Data::clone(&newer.contents.data);
         self.journal.replay(&mut data, &terms.limits)?;
-        let step = self.save(&newer, data, terms, now)?;
+        let step = self.save(&newer, data.into(), terms, now)?;
         // What expected an older version than the present one can take effect no more.
         self.unsure &= newer.version == known;
         self.base = Ok(newer);
@@ -355,7 +355,7 @@ impl Work {
             digest: terms.digester.digest(&token),
             write: self.write.unwrap_or_default(),
             extras: extras.into(),
-            data: self.data.as_deref().cloned().unwrap_or_default(),
+            data: self.data.clone().unwrap_or_default(),
         };
         self.remember(&mut contents, now);
         self.shorten(&mut contents, now);
@@ -364,8 +364,7 @@ impl Work {
         Ok(Step::Create(record))
     }
 
-    fn save(&mut self, base: &Present, data: Data, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
-        // Not by a clone of the old contents, which would copy the old data as well.
+    fn save(&mut self, base: &Present, data: Arc<Data>, terms: &Terms, now: Timestamp) -> Result<Step, SessionError> {
         let Contents { id, created_at, deadline, persistent, digest, .. } = *base.contents;
         let (origin, extras) = (terms.origin.clone(), base.contents.extras.clone());
         let write = self.write.unwrap_or_default();

@@ -39,7 +39,7 @@ struct Held {
 /// Data, and their bytes as the codec has made them.
 #[derive(Clone, Default)]
 pub(super) struct Encoded {
-    data: Data,
+    data: Arc<Data>,
     bytes: Bytes,
 }
 
@@ -92,7 +92,7 @@ impl DataStore {
         held.id = Some(record.id);
         held.unconfirmed = Some((contents.write, encoded));
         drop(held);
-        Ok(Self::with_data(record.clone(), &contents, Data::default()))
+        Ok(Self::with_data(record.clone(), &contents, Arc::default()))
     }
 
     /// Puts the data into a record that was loaded. What cannot be read is for the engine to judge.
@@ -109,7 +109,7 @@ impl DataStore {
         Self::with_data(record, &contents, data)
     }
 
-    fn with_data(record: Record, contents: &Contents, data: Data) -> Record {
+    fn with_data(record: Record, contents: &Contents, data: Arc<Data>) -> Record {
         let contents = Decoded::from(Contents { data, ..contents.clone() });
         Record { payload: Payload::from(contents), ..record }
     }
@@ -139,7 +139,7 @@ pub(super) fn read(bytes: &[u8], id: SessionId, terms: &Terms) -> Option<Encoded
     let binding = Binding { namespace: &terms.origin.namespace, id, user: None };
     let document = terms.origin.codec.decode(bytes, binding).ok()?;
     let data = Data::parse(std::str::from_utf8(&document).ok()?).ok()?;
-    Some(Encoded { data, bytes: Bytes::copy_from_slice(bytes) })
+    Some(Encoded { data: data.into(), bytes: Bytes::copy_from_slice(bytes) })
 }
 
 /// No data: they are the application's.

@@ -201,7 +201,7 @@ fn sc_02_ours_takes_the_place_of_every_other_of_its_name() {
     for value in [others[0], same[0], others[1], others[2], same[1], others[3], same[2], others[4]] {
         headers.append(SET_COOKIE, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    SessionCookie::write(&mut headers, &cookie.set("T", None, 1).0);
+    SessionCookie::write(&mut headers, cookie.set("T", None, 1).0);
     let left: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_owned()).collect();
     let ours = format!("__Host-id=T; {KEPT}");
     assert_eq!(left, [&others[..], &[&*ours]].concat().iter().map(|it| it.as_bytes().to_owned()).collect::<Vec<_>>());

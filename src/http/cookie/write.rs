@@ -1,6 +1,5 @@
 //! Writes `Set-Cookie` (RFC 6265bis section 4.1).
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use ::cookie::{Cookie, CookieBuilder};
@@ -28,17 +27,12 @@ impl SessionCookie {
     }
 
     fn cookie(&self, name: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
-        let mut text = String::with_capacity(name.len() + value.len() + self.attributes.len() + 32);
-        for part in [name, "=", value, &self.attributes] {
-            text.push_str(part);
-        }
-        if let Some(lifetime) = lifetime {
+        let max_age = lifetime.map(|lifetime| {
             // Rounded up: the cookie is still there in the second in which the session ends.
             let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
-            // Writing to a string cannot fail.
-            let _ = write!(text, "; Max-Age={seconds}");
-        }
-        to_header(text)
+            format!("; Max-Age={seconds}")
+        });
+        to_header([name, "=", value, &self.attributes, max_age.as_deref().unwrap_or_default()].concat())
     }
 
     /// The attributes as they stand behind a value.
@@ -60,8 +54,8 @@ impl SessionCookie {
 
     /// Puts a cookie of ours on an answer, in the place of any other of the same name: there may be only one (RFC 6265bis section
     /// 4.1.1). Cookies of other names stay as they are.
-    pub(in crate::http) fn write(headers: &mut HeaderMap, ours: &HeaderValue) {
-        let of_our_name = |other: &HeaderValue| name_of(other) == name_of(ours);
+    pub(in crate::http) fn write(headers: &mut HeaderMap, ours: HeaderValue) {
+        let of_our_name = |other: &HeaderValue| name_of(other) == name_of(&ours);
         if headers.get_all(SET_COOKIE).iter().any(of_our_name) {
             let others: Vec<_> =
                 headers.get_all(SET_COOKIE).iter().filter(|other| !of_our_name(other)).cloned().collect();
@@ -70,7 +64,7 @@ impl SessionCookie {
                 headers.append(SET_COOKIE, other);
             }
         }
-        headers.append(SET_COOKIE, ours.clone());
+        headers.append(SET_COOKIE, ours);
     }
 
     fn build<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
