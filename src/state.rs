@@ -126,6 +126,7 @@ impl View {
 
 impl State {
     /// What it begins, or logs in, is bound to `bond`.
+    #[inline]
     pub(crate) fn new(origin: Result<Present, Absence>, bond: Option<Bond>, now: Timestamp) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },

@@ -49,6 +49,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    #[inline]
     pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
         Arc::new(Self { engine, state: Mutex::new(state), io: Exclusive::default() })
     }

@@ -5,7 +5,7 @@
 //! of the value that they stand in, and do not span a `;`.
 
 use http::HeaderValue;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::SessionCookie;
 use crate::engine::Shown;
@@ -42,8 +42,13 @@ pub(super) fn values_of<'a>(
 
 /// The values of all pairs of this name in one header.
 fn values_in<'a>(header: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    let ends = memchr_iter(b';', header).chain([header.len()]);
-    let pairs = ends.scan(0, |start, end| Some(&header[std::mem::replace(start, end + 1)..end]));
+    let mut rest = Some(header);
+    let pairs = std::iter::from_fn(move || {
+        let header = rest?;
+        let end = memchr(b';', header);
+        rest = end.map(|end| &header[end + 1..]);
+        Some(end.map_or(header, |end| &header[..end]))
+    });
     pairs.filter_map(move |pair| {
         // A pair without `=` is the value of a cookie that has no name.
         let equals = memchr(b'=', pair)?;
