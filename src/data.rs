@@ -8,7 +8,6 @@ mod path;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::iter::zip;
 use std::sync::Arc;
@@ -50,11 +49,11 @@ impl Data {
         if text.len() > MAX_TEXT {
             return Err(serde_json::Error::custom("more than 2 GiB of session data"));
         }
-        let Object(members) = serde_json::from_str(text)?;
+        let members = members_of(text)?;
         let mut data = Self { text: String::with_capacity(text.len()), members: Members::None };
         data.text.push_str("{}");
-        for (key, value) in last_of_each(members)? {
-            data.append(&key, value.get());
+        for (key, value) in members {
+            data.append(&key, value);
         }
         Ok(data)
     }
@@ -304,6 +303,9 @@ fn depth_of(json: &str) -> usize {
     deepest
 }
 
+/// Among so few keys the one is found faster by a look at each than by their hashes.
+const FEW: usize = 16;
+
 /// Offsets are kept in 32 bits. Twice this and a bit is the most that one change can make of data that were read.
 const MAX_TEXT: usize = 1 << 31;
 
@@ -338,20 +340,33 @@ fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
     Ok(Cow::Borrowed(inner))
 }
 
+/// The members of a JSON object: each key once, escaped in one way only, and its raw value.
+pub(crate) fn members_of(object: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
+    let Object(members) = serde_json::from_str(object)?;
+    last_of_each(members)
+}
+
 /// Each key once, at its first place and with its last value, in linear time: keys may be the visitors' choice.
-fn last_of_each<'a>(
-    members: Vec<(&'a RawValue, &'a RawValue)>,
-) -> serde_json::Result<Vec<(Cow<'a, str>, &'a RawValue)>> {
-    let mut places = HashMap::with_capacity(members.len());
-    let mut unique = Vec::with_capacity(members.len());
+fn last_of_each<'a>(members: Vec<(&'a RawValue, &'a RawValue)>) -> serde_json::Result<Vec<(Cow<'a, str>, &'a str)>> {
+    let mut unique: Vec<(Cow<'a, str>, &'a str)> = Vec::with_capacity(members.len());
+    let mut places = HashMap::new();
     for (key, value) in members {
         let key = canonical_key(key)?;
-        match places.entry(key.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(unique.len());
-                unique.push((key, value));
+        let place = if unique.len() < FEW {
+            unique.iter().position(|(known, _)| *known == key)
+        } else {
+            if places.is_empty() {
+                places.extend(unique.iter().enumerate().map(|(place, (known, _))| (known.clone(), place)));
             }
-            Entry::Occupied(entry) => unique[*entry.get()].1 = value,
+            let place = places.get(&key).copied();
+            if place.is_none() {
+                places.insert(key.clone(), unique.len());
+            }
+            place
+        };
+        match place {
+            Some(place) => unique[place].1 = value.get(),
+            None => unique.push((key, value.get())),
         }
     }
     Ok(unique)

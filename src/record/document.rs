@@ -18,17 +18,18 @@
 //! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::Data;
+use crate::data::{Data, members_of};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -186,7 +187,7 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
 /// What a document of `reader`'s says, or of another origin with its codec.
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
-    let members = Members(Data::parse(text).map_err(|_| DecodeError::Malformed)?);
+    let members = Members(members_of(text).map_err(|_| DecodeError::Malformed)?);
     match members.get::<u32>("v")? {
         VERSION => {}
         newer if newer > VERSION => return Err(DecodeError::Newer),
@@ -198,9 +199,9 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         .iter()
         .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
         .collect::<Result<_, _>>()?;
-    let bond = |text: String| TokenDigest::from_text(&text).ok_or(DecodeError::Member("bond"));
-    let csrf = |text: String| CsrfMask::from_text(&text).ok_or(DecodeError::Member("csrf"));
-    let write = u64::from_str_radix(&members.get::<String>("write")?, 16);
+    let bond = |text: &str| TokenDigest::from_text(text).ok_or(DecodeError::Member("bond"));
+    let csrf = |text: &str| CsrfMask::from_text(text).ok_or(DecodeError::Member("csrf"));
+    let write = u64::from_str_radix(members.get("write")?, 16);
     let origin = Origin {
         namespace: members.get::<String>("ns")?.into(),
         name: Name::from_record(members.find("name")?),
@@ -224,36 +225,39 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         created_at: Timestamp::from_millis(members.get("created")?),
         deadline: Timestamp::from_millis(members.get("deadline")?),
         persistent: members.find("persistent")?.unwrap_or(false),
-        digest: digest(&members.get::<String>("digest")?)?,
+        digest: digest(members.get("digest")?)?,
         write: write.map_err(|_| DecodeError::Member("write"))?,
         extras: extras.into(),
-        data: Data::parse(members.text("data")?).map_err(|_| DecodeError::Member("data"))?.into(),
+        data: Data::parse(members.text("data").ok_or(DecodeError::Member("data"))?)
+            .map_err(|_| DecodeError::Member("data"))?
+            .into(),
     })
 }
 
-/// The members of a document, each decoded when it is asked for.
-struct Members(Data);
+/// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
-impl Members {
-    fn find<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
-        let text = self.0.member(name);
+impl<'a> Members<'a> {
+    fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
+        let text = self.text(name);
         text.map(serde_json::from_str).transpose().map_err(|_| DecodeError::Member(name))
     }
 
-    fn get<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, DecodeError> {
+    fn get<T: Deserialize<'a>>(&self, name: &'static str) -> Result<T, DecodeError> {
         self.find(name)?.ok_or(DecodeError::Member(name))
+    }
+
+    fn text(&self, name: &'static str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// What a later version has added. Names in which JSON escapes something are none that this crate would give.
     fn unknown(&self) -> Option<Arc<Data>> {
-        let unknown = self.0.members().filter(|(name, _)| !KNOWN.contains(&&**name));
+        let mut unknown = self.0.iter().filter(|(name, _)| !KNOWN.contains(&&**name) && is_plain(name)).peekable();
+        unknown.peek()?;
         let mut kept = Data::default();
-        unknown.filter(|(name, _)| is_plain(name)).for_each(|(name, value)| kept.set_member(&name, value));
-        (!kept.is_empty()).then(|| Arc::new(kept))
-    }
-
-    fn text(&self, name: &'static str) -> Result<&str, DecodeError> {
-        self.0.member(name).ok_or(DecodeError::Member(name))
+        unknown.for_each(|(name, value)| kept.set_member(name, value));
+        Some(Arc::new(kept))
     }
 }
 
