@@ -1,3 +1,6 @@
+// Here the links of the README to other files lead to their chapters; the first definition of a name counts.
+//! [COMPARE.md]: guide::compare
+//! [SECURITY.md]: guide::threats
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `*.md` at the root, and everything below `docs`.
+/// `*.md` at the root, and everything below `docs` and `examples`.
 fn documents(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root.to_owned(), root.join("docs")];
+    let mut folders = vec![root.to_owned(), root.join("docs"), root.join("examples")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -23,8 +23,9 @@ fn documents(root: &Path) -> Vec<PathBuf> {
 /// The targets of links that are paths: what is in code is no link, and `crate::…` is for rustdoc to check.
 fn relative_links(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
-    let links = prose.flat_map(|text| text.split("](").skip(1)).filter_map(|rest| rest.split([')', ' ']).next());
-    let paths = links.filter_map(|link| link.split('#').next());
+    let links = prose.flat_map(|text| ["](", "]: "].map(|mark| text.split(mark).skip(1)).into_iter().flatten());
+    let targets = links.filter_map(|rest| rest.split([')', ' ', '\n']).next());
+    let paths = targets.filter_map(|link| link.split('#').next());
     paths.filter(|path| !path.is_empty() && !path.contains(':')).collect()
 }
 
@@ -45,6 +46,6 @@ fn every_relative_link_leads_to_a_file() {
 
 #[test]
 fn links_are_told_from_code_and_from_other_sites() {
-    let text = "[a](b.md#c) [d](https://e.org) [f](crate::G) [h](#i)\n```\nx[0](no)\n```\n![j](k.svg \"l\")";
-    assert_eq!(relative_links(text), ["b.md", "k.svg"]);
+    let text = "[a](b.md#c) [d](https://e.org) [f](crate::G) [h](#i)\n```\nx[0](no)\n```\n![j](k.svg \"l\") [m]\n\n[m]: n.md\n";
+    assert_eq!(relative_links(text), ["b.md", "k.svg", "n.md"]);
 }
