@@ -210,7 +210,7 @@ impl SessionManager {
         self
     }
 
-    /// The store. Of sessions that are [in a cookie](Self::in_cookie) the one for revocation, or one that holds none.
+    /// The store. Of sessions that are in a cookie the one for revocation, or one that holds none.
     pub fn store(&self) -> &Arc<dyn SessionStore> {
         &self.engine.store
     }

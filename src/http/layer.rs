@@ -317,7 +317,7 @@ impl<E> SessionLayer<E> {
     }
 
     /// Takes over the sessions of another library, which visitors still have `cookie` of: nobody is logged out by the change. For
-    /// `tower-sessions` there is [`TowerSessionsPredecessor`](crate::store::TowerSessionsPredecessor), with an example.
+    /// `tower-sessions` there is `store::TowerSessionsPredecessor`, with an example.
     ///
     /// A request that shows that cookie and none of ours, and asks for its session, gets one with the old one's data and user, stored
     /// by then; its answer hands out our cookie and takes the other one away. The old session is deleted. Its user has to log in

@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::{StoreError, Timestamp};
 
 /// The sessions of another library: for applications that come from there and want to log nobody out. See
-/// [`SessionLayer::predecessor`](crate::SessionLayer::predecessor), and [`TowerSessionsPredecessor`](super::TowerSessionsPredecessor)
-/// for `tower-sessions`.
+/// [`SessionLayer::predecessor`](crate::SessionLayer::predecessor), and `TowerSessionsPredecessor` for `tower-sessions`.
 ///
 /// # Example: sessions in a table of your own
 ///

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,8 +97,9 @@ impl SqliteStore {
     /// of one connection.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
-        if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") {
-            return Err(StoreError::other("SqliteStore::open needs the path of a file"));
+        let text = path.to_string_lossy();
+        if text.is_empty() || text.contains(":memory:") || text.starts_with("sqlite:") {
+            return Err(StoreError::other("SqliteStore::open needs the path of a file; a URL is for StoreUrl"));
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -134,12 +136,15 @@ impl SqliteStore {
 }
 
 /// SQLite gives its other files the mode that this one has.
-fn create_file(path: &Path) -> std::io::Result<()> {
+fn create_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    let with_path = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{} cannot be opened ({error}); its folder has to exist", path.display()))
+    };
+    options.open(path).map(drop).map_err(with_path)
 }
 
 sql_store!(SqliteStore, Sqlite);

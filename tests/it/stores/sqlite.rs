@@ -87,6 +87,14 @@ async fn a_path_that_cannot_be_a_file_is_refused() {
     for path in [Path::new(""), Path::new(":memory:"), folder.path(), &folder.path().join("no/such/folder.db")] {
         assert_eq!(SqliteStore::open(path).await.unwrap_err().kind(), StoreErrorKind::Other, "{path:?}");
     }
+    // Whoever starts the application sees what to mend.
+    let told = async |path: &str| {
+        let error = SqliteStore::open(path).await.unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    assert!(told("sqlite://sessions.db").await.contains("StoreUrl"));
+    let missing = told("no/such/folder.db").await;
+    assert!(missing.contains("no/such/folder.db") && missing.contains("folder has to exist"), "{missing}");
     let no_database = folder.path().join("text");
     std::fs::write(&no_database, "this is no database, and long enough to be looked at as one").unwrap();
     assert_eq!(SqliteStore::open(&no_database).await.unwrap_err().kind(), StoreErrorKind::Other);
