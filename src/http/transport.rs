@@ -84,15 +84,13 @@ impl Transport {
     }
 
     pub(super) fn capture(&self, headers: &HeaderMap) -> Captured {
-        let of_carrier = |(index, carrier): (usize, &Carrier)| {
-            headers.get_all(carrier.request_header()).iter().map(move |value| (index, value.clone()))
-        };
-        let mut values = self.0.iter().enumerate().flat_map(of_carrier);
-        match (values.next(), values.next()) {
-            (None, _) => Captured::None,
-            (Some(only), None) => Captured::One(only),
-            (Some(first), Some(second)) => Captured::Many([first, second].into_iter().chain(values).collect()),
+        let mut captured = Captured::None;
+        for (index, carrier) in self.0.iter().enumerate() {
+            for value in headers.get_all(carrier.request_header()) {
+                captured.push((index, value.clone()));
+            }
         }
+        captured
     }
 
     /// What the request shows, and where. No text of ours is longer than this.
@@ -215,10 +213,21 @@ impl Carrier {
 pub(super) enum Captured {
     None,
     One((usize, HeaderValue)),
-    Many(Box<[(usize, HeaderValue)]>),
+    Many(Vec<(usize, HeaderValue)>),
 }
 
 impl Captured {
+    fn push(&mut self, value: (usize, HeaderValue)) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::None => Self::One(value),
+            Self::One(first) => Self::Many(vec![first, value]),
+            Self::Many(mut values) => {
+                values.push(value);
+                Self::Many(values)
+            }
+        };
+    }
+
     fn values(&self) -> &[(usize, HeaderValue)] {
         match self {
             Self::None => &[],
