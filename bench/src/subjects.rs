@@ -1,5 +1,21 @@
 //! Who is measured.
 
+/// The routes of the workloads, to the functions `read`, `change`, `begin`, `fill`, `slow` and `show` where it stands, and to the
+/// one that is named: what loses nothing, or else `change` once more.
+macro_rules! routes {
+    ($update:ident $($type:tt)*) => {
+        axum::Router::new()
+            .route($crate::work::UNTOUCHED, axum::routing::get(async || $crate::work::DONE))
+            .route($crate::work::READ, axum::routing::get(read $($type)*))
+            .route($crate::work::CHANGE, axum::routing::get(change $($type)*))
+            .route($crate::work::UPDATE, axum::routing::get($update $($type)*))
+            .route($crate::work::BEGIN, axum::routing::get(begin $($type)*))
+            .route($crate::work::FILL, axum::routing::get(fill $($type)*))
+            .route($crate::work::SLOW, axum::routing::get(slow $($type)*))
+            .route($crate::work::SHOW, axum::routing::get(show $($type)*))
+    };
+}
+
 #[cfg(feature = "full")]
 mod actix;
 #[cfg(feature = "full")]
@@ -14,12 +30,9 @@ mod ruts;
 #[cfg(feature = "full")]
 mod tower_sessions;
 
-use axum::Router;
-use axum::routing::{MethodRouter, get};
-
 use crate::floor::{Secured, Simple};
 use crate::rig::Rig;
-use crate::work::{BEGIN, CHANGE, COUNTER_AT_FIRST, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, UPDATE, Work};
+use crate::work::{BEGIN, CHANGE, COUNTER_AT_FIRST, FILL, READ, SHOW, UNTOUCHED, Work};
 
 #[cfg(feature = "full")]
 pub(crate) use cloakroom::routes as cloakroom_routes;
@@ -91,27 +104,6 @@ pub(crate) fn served() -> [(&'static str, axum::Router); 3] {
         (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
         ("tower-sessions 0.15", tower_sessions::routes()),
     ]
-}
-
-/// The routes of the workloads.
-fn handlers(
-    read: MethodRouter,
-    change: MethodRouter,
-    update: MethodRouter,
-    begin: MethodRouter,
-    fill: MethodRouter,
-    wait: MethodRouter,
-    show: MethodRouter,
-) -> Router {
-    Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, read)
-        .route(CHANGE, change)
-        .route(UPDATE, update)
-        .route(BEGIN, begin)
-        .route(FILL, fill)
-        .route(SLOW, wait)
-        .route(SHOW, show)
 }
 
 impl Subject {

@@ -1,10 +1,8 @@
 //! `axum_session` 0.22 without a database, in the mode in which a session begins when a handler asks for it.
 
 use axum::http::StatusCode;
-use axum::routing::get;
 use axum_session::{Session, SessionConfig, SessionLayer, SessionMode, SessionNullPool, SessionStore};
 
-use super::handlers;
 use crate::rig::{AxumRig, PAUSE, Rig, runtime};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
@@ -16,8 +14,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
     let config = SessionConfig::default().with_mode(SessionMode::Manual);
     let store = runtime.block_on(SessionStore::<SessionNullPool>::new(None, config)).expect("no database, no error");
     let inside = runtime.enter(); // Its layer starts a task.
-    let app = handlers(get(read), get(change), get(change), get(begin), get(fill), get(slow), get(show))
-        .layer(SessionLayer::new(store));
+    let app = routes!(change).layer(SessionLayer::new(store));
     drop(inside);
     Box::new(AxumRig::on(runtime, app))
 }

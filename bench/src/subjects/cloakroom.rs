@@ -2,10 +2,8 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use cloakroom::{MemoryStore, Session, SessionError, SessionLayer};
 
-use super::handlers;
 use crate::rig::{AxumRig, PAUSE, Rig};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
@@ -15,7 +13,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
 
 /// The workloads, with sessions of this layer.
 pub(crate) fn routes(sessions: SessionLayer) -> Router {
-    handlers(get(read), get(change), get(update), get(begin), get(fill), get(slow), get(show)).layer(sessions)
+    routes!(update).layer(sessions)
 }
 
 async fn read(session: Session) -> Result<Result<&'static str, StatusCode>, SessionError> {

@@ -1,11 +1,9 @@
 //! The hand-written floors.
 
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::handlers;
 use crate::floor::{FloorLayer, FloorSession, Scheme};
 use crate::rig::{AxumRig, PAUSE, Rig};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
@@ -13,16 +11,7 @@ use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig<S: Scheme>() -> Box<dyn Rig> {
-    let app = handlers(
-        get(read::<S>),
-        get(change::<S>),
-        get(change::<S>),
-        get(begin::<S>),
-        get(fill::<S>),
-        get(slow::<S>),
-        get(show::<S>),
-    )
-    .layer(FloorLayer::<S>::new());
+    let app = routes!(change::<S>).layer(FloorLayer::<S>::new());
     Box::new(AxumRig::new(app))
 }
 

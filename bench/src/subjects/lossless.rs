@@ -1,9 +1,7 @@
 //! The hand-written floor that loses nothing.
 
 use axum::http::StatusCode;
-use axum::routing::get;
 
-use super::handlers;
 use crate::floor::lossless::{LosslessLayer, LosslessSession};
 use crate::rig::{AxumRig, PAUSE, Rig};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
@@ -11,8 +9,7 @@ use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
-    let app = handlers(get(read), get(change), get(update), get(begin), get(fill), get(slow), get(show));
-    Box::new(AxumRig::new(app.layer(LosslessLayer::new())))
+    Box::new(AxumRig::new(routes!(update).layer(LosslessLayer::new())))
 }
 
 async fn read(session: LosslessSession) -> Handled {

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::routing::get;
 use ruts::store::Ttl;
 use ruts::store::moka::MokaStore;
 use ruts::{CookieOptions, Session, SessionLayer};
 use serde::Serialize;
 use tower_cookies::CookieManagerLayer;
 
-use super::handlers;
 use crate::rig::{AxumRig, PAUSE, Rig};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
@@ -19,7 +17,7 @@ type InMemory = Session<MokaStore>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
     let store = MokaStore::builder().max_capacity(1_000_000).build();
-    let app = handlers(get(read), get(change), get(change), get(begin), get(fill), get(slow), get(show))
+    let app = routes!(change)
         .layer(SessionLayer::new(Arc::new(store)).with_cookie_options(CookieOptions::default()))
         .layer(CookieManagerLayer::new());
     Box::new(AxumRig::new(app))

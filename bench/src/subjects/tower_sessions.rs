@@ -2,11 +2,9 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use tower_sessions::session::Error;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
-use super::handlers;
 use crate::rig::{AxumRig, PAUSE, Rig};
 use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
@@ -17,8 +15,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
 }
 
 pub(super) fn routes() -> Router {
-    handlers(get(read), get(change), get(change), get(begin), get(fill), get(slow), get(show))
-        .layer(SessionManagerLayer::new(MemoryStore::default()))
+    routes!(change).layer(SessionManagerLayer::new(MemoryStore::default()))
 }
 
 async fn read(session: Session) -> Handled {
