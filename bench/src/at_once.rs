@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::figure::Figure;
 use crate::rig::Rig;
-use crate::work::{CHANGE, COUNTER_AT_FIRST, FILL, SHOW, SLOW};
+use crate::work::{COUNTER_AT_FIRST, FILL, SHOW, SLOW, UPDATE};
 use crate::{Args, Outcome, choice};
 
 const REQUESTS: u64 = 200;
@@ -25,7 +25,7 @@ pub(crate) fn figures(subject: &str, rig: &mut dyn Rig) -> Vec<Figure> {
     let (mut over_changes, mut over_same) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let cookie = rig.ask(FILL, None).cookie.expect("a new session");
-        let changes = timed(|| rig.repeat(CHANGE, Some(&cookie), REQUESTS));
+        let changes = timed(|| rig.repeat(UPDATE, Some(&cookie), REQUESTS));
         let same = timed(|| rig.repeat(SLOW, Some(&cookie), REQUESTS));
         let before = counter(rig, &cookie);
         assert_eq!(before, COUNTER_AT_FIRST + 2 * REQUESTS, "{subject}: nothing is lost one by one");

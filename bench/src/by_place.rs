@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use crate::callgrind::{Place, Profile};
-use crate::subjects::{BARE, CLOAKROOM, FLOOR, SECURED, named};
+use crate::subjects::{BARE, CLOAKROOM, FLOOR, LOSSLESS, SECURED, named};
 use crate::work::Work;
 use crate::{Args, Outcome, callgrind, figure};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     let bare = profiles(BARE)?;
     let mut text = String::new();
-    for subject in [CLOAKROOM, SECURED, FLOOR] {
+    for subject in [CLOAKROOM, LOSSLESS, SECURED, FLOOR] {
         let own = profiles(subject)?;
         let over: Vec<_> = own.iter().zip(&bare).map(|(own, bare)| minus(own, bare)).collect();
         let title = format!("Instructions of {subject} over the bare handler, by crate and module");

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let times = args.value("--times", TIMES)?;
     let mut figures = Vec::new();
     for subject in choice::subjects(args)? {
-        for work in choice::works(args)? {
+        for work in choice::works(args)?.into_iter().filter(|work| subject.does(*work)) {
             let total = callgrind::of_a_request(subject, work, times)?.total();
             figures.push(Figure::exact(work.name(), subject.name, "instructions", "", total.round()));
         }

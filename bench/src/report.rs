@@ -18,7 +18,7 @@ const ABOUT: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn run(_: &Args) -> Outcome {
-    let mut page = include_str!("report/intro.md").to_owned() + "\n" + &machine::describe() + "\n" + &goals::table();
+    let mut page = include_str!("report/intro.md").to_owned() + "\n" + &machine::describe() + "\n" + &goals::chapter();
     for (command, title, _) in COMMANDS {
         let Ok(figures) = kept(command) else { continue };
         let about = ABOUT.iter().find(|(of, _)| of == command).map_or("", |(_, about)| *about);

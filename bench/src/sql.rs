@@ -7,6 +7,7 @@ mod bare;
 use std::cell::RefCell;
 use std::error::Error;
 
+use cloakroom::store::StoreError;
 use cloakroom::{MysqlStore, PostgresStore, SessionLayer, SqliteStore};
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 use tokio::runtime::Runtime;
@@ -33,6 +34,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(figures)
 }
 
+/// Makes the table of this store, and one of the same shape for the bare statements.
+macro_rules! with_both_tables {
+    ($store:ident) => {{
+        $store.create_schema().await?;
+        $store.clone().table(bare::TABLE).map_err(StoreError::other)?.create_schema().await?;
+        Ok::<_, StoreError>($store)
+    }};
+}
+
 fn postgres(args: &Args) -> Outcome {
     let Some(server) = servers::postgres() else { return Ok(Vec::new()) };
     let url = |address: &str| {
@@ -42,9 +52,7 @@ fn postgres(args: &Args) -> Outcome {
         let runtime = runtime();
         let store = runtime.block_on(async {
             let store = PostgresStore::connect(&url(address)).await?;
-            store.create_schema().await?;
-            store.clone().table(bare::TABLE).map_err(cloakroom::store::StoreError::other)?.create_schema().await?;
-            Ok::<_, cloakroom::store::StoreError>(store)
+            with_both_tables!(store)
         })?;
         rig(runtime, SessionLayer::new(store))
     };
@@ -68,9 +76,7 @@ fn mariadb(args: &Args) -> Outcome {
         let (runtime, url) = (runtime(), url.replace(&server.address().to_string(), address));
         let store = runtime.block_on(async {
             let store = MysqlStore::connect(&url).await?;
-            store.create_schema().await?;
-            store.clone().table(bare::TABLE).map_err(cloakroom::store::StoreError::other)?.create_schema().await?;
-            Ok::<_, cloakroom::store::StoreError>(store)
+            with_both_tables!(store)
         })?;
         rig(runtime, SessionLayer::new(store))
     };
@@ -88,8 +94,7 @@ fn sqlite(args: &Args) -> Outcome {
     let (path, runtime) = (folder.path().join("sessions.db"), runtime());
     let store = runtime.block_on(async {
         let store = SqliteStore::open(&path).await?;
-        store.clone().table(bare::TABLE).map_err(cloakroom::store::StoreError::other)?.create_schema().await?;
-        Ok::<_, cloakroom::store::StoreError>(store)
+        with_both_tables!(store)
     })?;
     let (rig, cookie) = rig(runtime, SessionLayer::new(store))?;
     let mut reference = SqliteBare::connect(&format!("sqlite://{}", path.display()))?;

@@ -35,7 +35,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 /// One for each subject and for what its overhead is counted over.
 fn runners(chosen: &[Subject], work: Work) -> Vec<Runner> {
     let mut runners: Vec<Runner> = Vec::new();
-    for subject in chosen.iter().flat_map(|subject| [named(subject.over), Some(*subject)]).flatten() {
+    let chosen = chosen.iter().filter(|subject| subject.does(work));
+    for subject in chosen.flat_map(|subject| [named(subject.over), Some(*subject)]).flatten() {
         if runners.iter().all(|runner| runner.subject.name != subject.name) {
             runners.push(Runner::new(subject, work));
         }

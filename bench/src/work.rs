@@ -14,14 +14,16 @@ pub(crate) enum Work {
     W2,
     /// Reads a number and a small struct.
     W3,
-    /// Reads a number, adds one, saves.
+    /// Reads a number and writes one more, in two calls.
     W4,
+    /// The same in one call that loses nothing. Not everybody has one.
+    W4u,
     /// No cookie; puts a number into a new session.
     W5,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 6] = [Self::W1, Self::W1m, Self::W2, Self::W3, Self::W4, Self::W5];
+    pub(crate) const ALL: [Self; 7] = [Self::W1, Self::W1m, Self::W2, Self::W3, Self::W4, Self::W4u, Self::W5];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl Work {
             Self::W2 => "W2",
             Self::W3 => "W3",
             Self::W4 => "W4",
+            Self::W4u => "W4u",
             Self::W5 => "W5",
         }
     }
@@ -44,6 +47,7 @@ impl Work {
             Self::W1 | Self::W1m | Self::W2 => UNTOUCHED,
             Self::W3 => READ,
             Self::W4 => CHANGE,
+            Self::W4u => UPDATE,
             Self::W5 => BEGIN,
         }
     }
@@ -52,7 +56,7 @@ impl Work {
     pub(crate) fn cookie(self, own: &str) -> Option<String> {
         match self {
             Self::W2 | Self::W5 => None,
-            Self::W1 | Self::W3 | Self::W4 => Some(own.to_owned()),
+            Self::W1 | Self::W3 | Self::W4 | Self::W4u => Some(own.to_owned()),
             Self::W1m => Some(format!("{OTHERS}; {own}")),
         }
     }
@@ -62,10 +66,12 @@ impl Work {
 pub(crate) const UNTOUCHED: &str = "/untouched";
 pub(crate) const READ: &str = "/read";
 pub(crate) const CHANGE: &str = "/change";
+/// As `CHANGE`, and whatever others add at the same time is there as well, if the subject has a call for that.
+pub(crate) const UPDATE: &str = "/update";
 pub(crate) const BEGIN: &str = "/begin";
 /// Puts the ten keys into a new session.
 pub(crate) const FILL: &str = "/fill";
-/// Reads the counter, waits, writes it: where updates get lost.
+/// Reads the counter, waits, then does as `UPDATE`: where updates get lost.
 pub(crate) const SLOW: &str = "/slow";
 /// Answers the counter.
 pub(crate) const SHOW: &str = "/show";

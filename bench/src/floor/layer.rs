@@ -67,7 +67,7 @@ impl<S: Scheme, I: Service<Request, Response = Response>> Service<Request> for F
     }
 }
 
-fn shown<S: Scheme>(headers: &HeaderMap) -> Option<S::Token> {
+pub(super) fn shown<S: Scheme>(headers: &HeaderMap) -> Option<S::Token> {
     let pairs = headers.get_all(COOKIE).into_iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
     pairs.map(<[u8]>::trim_ascii).find_map(|pair| pair.strip_prefix(b"id=")).and_then(S::read)
 }

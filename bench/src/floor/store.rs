@@ -63,7 +63,7 @@ impl Values {
 
 /// Ids are random: they need no hashing.
 #[derive(Default)]
-struct AsItIs(u64);
+pub(super) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn write(&mut self, _: &[u8]) {

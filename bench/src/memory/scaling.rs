@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             shared.push(2.0 * alone / seconds(does, &[&one, &one])?);
             apart.push(2.0 * alone / seconds(does, &[&one, &other])?);
         }
-        let workload = format!("W6 {does:?}").to_lowercase().replace('w', "W");
+        let workload = format!("W6 {does:?}").to_lowercase().replacen('w', "W", 1);
         figures.push(Figure::of(&workload, "cloakroom", "two threads over one", "", &shared));
         figures.push(Figure::of(&workload, "cloakroom, a store each", "two threads over one", "", &apart));
     }

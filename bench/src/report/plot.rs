@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::figure::{Figure, distinct};
@@ -19,12 +20,8 @@ pub(super) fn bars(file: &Path, title: &str, figures: &[&Figure]) -> Result<(), 
 
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 20))
-        .margin(12)
-        .x_label_area_size(30)
-        .y_label_area_size(70)
-        .build_cartesian_2d(0.0..workloads.len() as f64, (10.0..most * 4.0).log_scale())?;
+    let mut chart =
+        framed(&root, title).build_cartesian_2d(0.0..workloads.len() as f64, (10.0..most * 4.0).log_scale())?;
     let name_of = |x: &f64| workloads.get(*x as usize).filter(|_| x.fract() != 0.0).cloned().unwrap_or_default();
     chart.configure_mesh().disable_x_mesh().x_labels(workloads.len() * 2 + 1).x_label_formatter(&name_of).draw()?;
     for (place, subject) in subjects.iter().enumerate() {
@@ -51,12 +48,7 @@ pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<()
 
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 20))
-        .margin(12)
-        .x_label_area_size(30)
-        .y_label_area_size(70)
-        .build_cartesian_2d((from.max(1.0)..to).log_scale(), 0.0..most * 1.4)?;
+    let mut chart = framed(&root, title).build_cartesian_2d((from.max(1.0)..to).log_scale(), 0.0..most * 1.4)?;
     chart.configure_mesh().y_desc(unit).draw()?;
     let lines = distinct(figures.iter().map(|figure| (&figure.workload, &figure.subject)));
     for (place, (workload, subject)) in lines.into_iter().enumerate() {
@@ -71,6 +63,13 @@ pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<()
     }
     legend(&mut chart)?;
     Ok(root.present()?)
+}
+
+/// A title, and room for the labels of the axes.
+fn framed<'a, 'b>(root: &'a DrawingArea<SVGBackend<'b>, Shift>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(root);
+    chart.caption(title, ("sans-serif", 20)).margin(12).x_label_area_size(30).y_label_area_size(70);
+    chart
 }
 
 fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Result<(), Box<dyn Error>>

@@ -13,7 +13,7 @@ use actix_web::{App, Error};
 use self::rig::ActixRig;
 use self::store::InMemory;
 use crate::rig::{PAUSE, Rig};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, UPDATE, USER, User, ten_keys};
 
 type Handled<T = &'static str> = Result<T, Error>;
 
@@ -27,7 +27,7 @@ pub(super) fn with_sessions() -> Box<dyn Rig> {
 }
 
 fn bare_routes(app: &mut ServiceConfig) {
-    for path in [UNTOUCHED, READ, CHANGE, BEGIN, FILL] {
+    for path in [UNTOUCHED, READ, CHANGE, UPDATE, BEGIN, FILL] {
         app.route(path, get().to(async || DONE));
     }
 }
@@ -36,6 +36,7 @@ fn routes(app: &mut ServiceConfig) {
     app.route(UNTOUCHED, get().to(async || DONE))
         .route(READ, get().to(read))
         .route(CHANGE, get().to(change))
+        .route(UPDATE, get().to(change))
         .route(BEGIN, get().to(begin))
         .route(FILL, get().to(fill))
         .route(SLOW, get().to(slow))

@@ -1,12 +1,10 @@
 //! `axum_session` 0.22 without a database, in the mode in which a session begins when a handler asks for it.
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use axum_session::{Session, SessionConfig, SessionLayer, SessionMode, SessionNullPool, SessionStore};
 
 use crate::rig::{AxumRig, PAUSE, Rig, runtime};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
 type Handled<T = &'static str> = Result<T, StatusCode>;
 type InMemory = Session<SessionNullPool>;
@@ -16,15 +14,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
     let config = SessionConfig::default().with_mode(SessionMode::Manual);
     let store = runtime.block_on(SessionStore::<SessionNullPool>::new(None, config)).expect("no database, no error");
     let inside = runtime.enter(); // Its layer starts a task.
-    let app = Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, get(read))
-        .route(CHANGE, get(change))
-        .route(BEGIN, get(begin))
-        .route(FILL, get(fill))
-        .route(SLOW, get(slow))
-        .route(SHOW, get(show))
-        .layer(SessionLayer::new(store));
+    let app = routes!(change).layer(SessionLayer::new(store));
     drop(inside);
     Box::new(AxumRig::on(runtime, app))
 }

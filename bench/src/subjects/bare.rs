@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::rig::{AxumRig, Rig};
-use crate::work::{BEGIN, CHANGE, DONE, FILL, READ, UNTOUCHED};
+use crate::work::{BEGIN, CHANGE, DONE, FILL, READ, UNTOUCHED, UPDATE};
 
 pub(super) fn rig() -> Box<dyn Rig> {
     Box::new(AxumRig::new(routes()))
@@ -14,5 +14,6 @@ pub(super) fn routes() -> Router {
     async fn done() -> &'static str {
         DONE
     }
-    [UNTOUCHED, READ, CHANGE, BEGIN, FILL].into_iter().fold(Router::new(), |app, path| app.route(path, get(done)))
+    let paths = [UNTOUCHED, READ, CHANGE, UPDATE, BEGIN, FILL];
+    paths.into_iter().fold(Router::new(), |app, path| app.route(path, get(done)))
 }

@@ -2,11 +2,10 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use cloakroom::{MemoryStore, Session, SessionError, SessionLayer};
 
 use crate::rig::{AxumRig, PAUSE, Rig};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
 pub(super) fn rig() -> Box<dyn Rig> {
     Box::new(AxumRig::new(routes(SessionLayer::new(MemoryStore::new()))))
@@ -14,15 +13,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
 
 /// The workloads, with sessions of this layer.
 pub(crate) fn routes(sessions: SessionLayer) -> Router {
-    Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, get(read))
-        .route(CHANGE, get(change))
-        .route(BEGIN, get(begin))
-        .route(FILL, get(fill))
-        .route(SLOW, get(slow))
-        .route(SHOW, get(show))
-        .layer(sessions)
+    routes!(update).layer(sessions)
 }
 
 async fn read(session: Session) -> Result<Result<&'static str, StatusCode>, SessionError> {
@@ -33,6 +24,12 @@ async fn read(session: Session) -> Result<Result<&'static str, StatusCode>, Sess
 }
 
 async fn change(session: Session) -> Result<&'static str, SessionError> {
+    let visits: Option<u64> = session.get(COUNTER)?;
+    session.insert(COUNTER, visits.unwrap_or_default() + 1)?;
+    Ok(DONE)
+}
+
+async fn update(session: Session) -> Result<&'static str, SessionError> {
     add_one(&session)
 }
 

@@ -1,27 +1,17 @@
 //! The hand-written floors.
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::floor::{FloorLayer, FloorSession, Scheme};
 use crate::rig::{AxumRig, PAUSE, Rig};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig<S: Scheme>() -> Box<dyn Rig> {
-    let app = Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, get(read::<S>))
-        .route(CHANGE, get(change::<S>))
-        .route(BEGIN, get(begin::<S>))
-        .route(FILL, get(fill::<S>))
-        .route(SLOW, get(slow::<S>))
-        .route(SHOW, get(show::<S>))
-        .layer(FloorLayer::<S>::new());
+    let app = routes!(change::<S>).layer(FloorLayer::<S>::new());
     Box::new(AxumRig::new(app))
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use ruts::store::Ttl;
 use ruts::store::moka::MokaStore;
 use ruts::{CookieOptions, Session, SessionLayer};
@@ -12,21 +10,14 @@ use serde::Serialize;
 use tower_cookies::CookieManagerLayer;
 
 use crate::rig::{AxumRig, PAUSE, Rig};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
 type Handled<T = &'static str> = Result<T, StatusCode>;
 type InMemory = Session<MokaStore>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
     let store = MokaStore::builder().max_capacity(1_000_000).build();
-    let app = Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, get(read))
-        .route(CHANGE, get(change))
-        .route(BEGIN, get(begin))
-        .route(FILL, get(fill))
-        .route(SLOW, get(slow))
-        .route(SHOW, get(show))
+    let app = routes!(change)
         .layer(SessionLayer::new(Arc::new(store)).with_cookie_options(CookieOptions::default()))
         .layer(CookieManagerLayer::new());
     Box::new(AxumRig::new(app))

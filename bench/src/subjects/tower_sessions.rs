@@ -2,12 +2,11 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use tower_sessions::session::Error;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use crate::rig::{AxumRig, PAUSE, Rig};
-use crate::work::{BEGIN, CHANGE, COUNTER, DONE, FILL, READ, SHOW, SLOW, UNTOUCHED, USER, User, ten_keys};
+use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
@@ -16,15 +15,7 @@ pub(super) fn rig() -> Box<dyn Rig> {
 }
 
 pub(super) fn routes() -> Router {
-    Router::new()
-        .route(UNTOUCHED, get(async || DONE))
-        .route(READ, get(read))
-        .route(CHANGE, get(change))
-        .route(BEGIN, get(begin))
-        .route(FILL, get(fill))
-        .route(SLOW, get(slow))
-        .route(SHOW, get(show))
-        .layer(SessionManagerLayer::new(MemoryStore::default()))
+    routes!(change).layer(SessionManagerLayer::new(MemoryStore::default()))
 }
 
 async fn read(session: Session) -> Handled {
