@@ -24,8 +24,9 @@ use crate::policy::Limits;
 use members::{Member, Members};
 
 /// A JSON object in its canonical form: compact on the top level, each key once and escaped in one way only.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Data {
+    /// Empty where nothing was ever put in.
     text: String,
     members: Members,
 }
@@ -33,13 +34,7 @@ pub(crate) struct Data {
 impl fmt::Debug for Data {
     /// Shows the size and no value: they are the application's secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Data({} bytes)", self.text.len())
-    }
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self { text: "{}".into(), members: Members::None }
+        write!(f, "Data({} bytes)", self.as_str().len())
     }
 }
 
@@ -51,7 +46,6 @@ impl Data {
         }
         let members = members_of(text)?;
         let mut data = Self { text: String::with_capacity(text.len()), members: Members::None };
-        data.text.push_str("{}");
         for (key, value) in members {
             data.append(&key, value);
         }
@@ -67,8 +61,8 @@ impl Data {
     pub(crate) fn inherited(text: &str, limits: &Limits) -> Result<Self, SessionError> {
         let mut data = Self::parse_value(text)?;
         data.remove_member(RESERVED);
-        check_size(data.text.len(), limits)?;
-        check_depth(depth_of(&data.text), limits)?;
+        check_size(data.as_str().len(), limits)?;
+        check_depth(depth_of(data.as_str()), limits)?;
         Ok(data)
     }
 
@@ -80,7 +74,7 @@ impl Data {
 
     /// The whole object as JSON text.
     pub(crate) fn as_str(&self) -> &str {
-        &self.text
+        if self.text.is_empty() { "{}" } else { &self.text }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -117,7 +111,7 @@ impl Data {
     /// The raw JSON text at a path that was checked, which may be the path to everything.
     pub(crate) fn at(&self, path: &OwnedPath) -> Option<&str> {
         if path.segments().is_empty() {
-            return Some(&self.text);
+            return Some(self.as_str());
         }
         self.get(path.segments()).ok().flatten()
     }
@@ -146,7 +140,7 @@ impl Data {
             Some(index) => (self.members[index].value().len(), value.len()),
             None => (0, key.len() + value.len() + r#","":"#.len()),
         };
-        check_size(self.text.len() - gone + come, limits)?;
+        check_size(self.as_str().len() - gone + come, limits)?;
         match position {
             Some(index) => self.replace(index, &value),
             None => self.append(&key, &value),
@@ -213,10 +207,11 @@ impl Data {
 
     fn append(&mut self, escaped: &str, value: &str) {
         // At once: a text that grows step by step leaves holes behind, which small sessions are too small to fill.
-        self.text.reserve(escaped.len() + value.len() + r#","":"#.len());
-        self.text.pop();
-        if !self.members.is_empty() {
-            self.text.push(',');
+        self.text.reserve(escaped.len() + value.len() + r#"{"":}"#.len());
+        match self.text.pop() {
+            None => self.text.push('{'),
+            Some(_) if self.members.is_empty() => {}
+            Some(_) => self.text.push(','),
         }
         self.text.push('"');
         self.text.push_str(escaped);
