@@ -62,6 +62,8 @@ pub(crate) enum Next {
     /// Nothing that takes I/O.
     Done(TokenChange),
     Work(Box<Work>),
+    /// Nothing: a write of this request has failed unseen, and the commit fails by it.
+    Failed(SessionError),
 }
 
 /// One request's part of a session.
@@ -341,10 +343,6 @@ impl State {
         None
     }
 
-    pub(crate) fn take_failure(&mut self) -> Option<SessionError> {
-        self.failure.take()
-    }
-
     /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
@@ -396,6 +394,9 @@ impl State {
     /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
+        if let Some(failure) = self.failure.take().filter(|_| mode != Mode::FinalWithoutData) {
+            return Ok(Next::Failed(failure));
+        }
         match mode {
             Mode::Save if self.closed.is_some() || self.ended => self.check_writable()?,
             Mode::Save => {}

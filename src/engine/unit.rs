@@ -77,29 +77,12 @@ impl Unit {
         let running = self.engine.running();
         RunToEnd::new(running, async move {
             let _one_at_a_time = self.io.hold().await;
-            let Some(failure) = self.failure(mode) else {
-                let change = self.store(mode).await?;
-                if mode == Mode::Save {
-                    return Ok(change);
-                }
-                return self.engine.hand_out(self.confirmed(change).await);
-            };
-            // What failed takes the other data with it. A logout counts all the same.
-            if mode != Mode::Save {
-                self.store(Mode::FinalWithoutData).await?;
+            let change = self.store(mode).await?;
+            if mode == Mode::Save {
+                return Ok(change);
             }
-            Err(failure)
+            self.engine.hand_out(self.confirmed(change).await)
         })
-    }
-
-    /// A write of this request that has failed unseen, if the commit has to fail by it.
-    fn failure(&self, mode: Mode) -> Option<SessionError> {
-        let mut state = self.state();
-        let failure = state.take_failure().filter(|_| mode != Mode::FinalWithoutData)?;
-        let id = state.present().map(Present::id);
-        drop(state);
-        self.engine.events.commit_failed(id, &failure);
-        Some(failure)
     }
 
     async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
@@ -109,6 +92,7 @@ impl Unit {
             let work = match next {
                 Next::Done(change) => return Ok(change),
                 Next::Work(work) => work,
+                Next::Failed(failure) => return Err(self.give_up(failure, mode).await),
             };
             let was_left_over = work.is_unsure();
             let change = self.perform(work, mode, now).await?;
@@ -117,6 +101,16 @@ impl Unit {
                 return Ok(change);
             }
         }
+    }
+
+    /// What failed takes the other data with it. A logout counts all the same.
+    async fn give_up(&self, failure: SessionError, mode: Mode) -> SessionError {
+        let id = self.state().present().map(Present::id);
+        self.engine.events.commit_failed(id, &failure);
+        if mode == Mode::Save {
+            return failure;
+        }
+        Box::pin(self.store(Mode::FinalWithoutData)).await.err().unwrap_or(failure)
     }
 
     /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
@@ -251,7 +245,10 @@ impl Unit {
         if let Some(id) = work.ended_for_others(&stored) {
             self.engine.endings.announce(id);
         }
-        let written_since = self.state().finish(stored, work);
+        let (written_since, change) = {
+            let mut state = self.state();
+            (state.finish(stored, work), state.token_change(|| self.engine.clock.now()))
+        };
         if let Some(reason) = dropped {
             if !work.is_upkeep() {
                 self.engine.events.emit(SessionEvent::Dropped { id: work.id(), reason });
@@ -261,9 +258,8 @@ impl Unit {
                 return Err(ended());
             }
         }
-        if let Some(saved) = written_since {
-            self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
-        }
+        let Some(saved) = written_since else { return Ok(change) };
+        self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
         Ok(self.token_change())
     }
 

@@ -32,6 +32,7 @@ fn work(state: &mut State, terms: &Terms) -> Box<Work> {
     match state.begin(Mode::Final, terms, NOW).unwrap() {
         Next::Work(work) => work,
         Next::Done(change) => panic!("nothing to do: {change:?}"),
+        Next::Failed(error) => panic!("{error}"),
     }
 }
 
