@@ -19,7 +19,9 @@
 //! 17. [Events](events): what operators are told, metrics
 //! 18. [Testing](testing) your application
 //! 19. [The command](command): looking into a store, ending sessions, moving them
-//! 20. [Coming from another library](predecessor) without logging anybody out
+//! 20. [Coming from](coming_from) tower-sessions, axum_session or actix-session
+//! 21. [Their visitors](predecessor) stay logged in
+//! 22. [Cookbook](cookbook): short recipes
 //!
 //! [Features](features) says what there is, where it comes from, and which test proves it.
 
@@ -67,6 +69,8 @@ chapters! {
     events,
     testing,
     command,
+    coming_from,
     predecessor,
+    cookbook,
     features,
 }

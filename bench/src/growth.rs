@@ -63,7 +63,9 @@ async fn place(store: &str) -> Result<Option<(String, Option<Server>, TempDir)>,
 }
 
 fn grow(runtime: &Runtime, store: &str, url: &str, most: usize) -> Outcome {
-    let manager = SessionManager::new(runtime.block_on(async { url.parse::<StoreUrl>()?.connect().await.map_err(Box::<dyn Error>::from) })?);
+    let manager = SessionManager::new(
+        runtime.block_on(async { url.parse::<StoreUrl>()?.connect().await.map_err(Box::<dyn Error>::from) })?,
+    );
     let (mut tokens, mut figures) = (Vec::new(), Vec::new());
     for size in SIZES.into_iter().filter(|size| *size <= most) {
         runtime.block_on(fill(&manager, &mut tokens, size))?;

@@ -19,8 +19,6 @@ mod time;
 mod work;
 
 #[cfg(feature = "full")]
-mod at_once;
-#[cfg(feature = "full")]
 mod growth;
 #[cfg(feature = "full")]
 mod latency;

@@ -135,7 +135,7 @@ fn round_trips(server: &Server) -> Outcome {
     let address = proxy.address.to_string();
     let (mut rig, cookie) = filled(&address, Due::Seldom)?;
     let (mut renewing, renewed) = filled(&address, Due::Always)?;
-    let mut count = |name, rig: &mut AxumRig, path, cookie: Option<&str>| {
+    let count = |name, rig: &mut AxumRig, path, cookie: Option<&str>| {
         rig.repeat(path, cookie, 1);
         let before = proxy.trips();
         rig.repeat(path, cookie, TIMES);

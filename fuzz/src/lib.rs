@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom::store::{
-    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, StoreError, Timestamp, UserIndex, Version,
+    CreateOutcome, ExpiredRecord, FreshReads, Inventory, Payload, Record, SaveOutcome, StoreError, Timestamp,
+    UserIndex, Version,
 };
 use cloakroom::{SessionId, SessionManager, SessionStore, TokenChange};
 use tokio::runtime::{Builder, Runtime};

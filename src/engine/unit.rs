@@ -201,6 +201,8 @@ impl Unit {
             Ok(seat) => seat,
             Err(error) => return Err(self.fail(work, error)),
         };
+        // A seat may have taken its time.
+        let now = if seat.is_some() { engine.clock.now() } else { now };
         let limit = engine.terms.limits.max_commit_time();
         let in_time = deadline::within(limit, engine.store_changes(&mut work, mode, now)).await;
         let result = in_time.unwrap_or_else(|| {

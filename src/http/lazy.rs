@@ -142,7 +142,8 @@ impl Visit {
     /// Begins, unless a layer further out has the same cookie or header. A client keeps one token there, so there is one
     /// session, and that layer takes care of it.
     pub(super) fn begin<B>(shared: &Arc<Shared>, request: &mut Request<B>, bond: Option<Bond>) -> Option<Arc<Self>> {
-        if Self::all(request.extensions()).any(|outer| outer.shared.transport.meets(&shared.transport)) {
+        let outer = request.extensions().get::<Innermost>().map(|Innermost(visit)| visit.clone());
+        if Self::outwards(outer.as_ref()).any(|outer| outer.shared.transport.meets(&shared.transport)) {
             return None;
         }
         let visit = Arc::new(Self {
@@ -150,7 +151,7 @@ impl Visit {
             captured: shared.transport.capture(request.headers()),
             captured_before: shared.before.as_ref().map(|_| Before::capture(request.headers())),
             bond,
-            outer: Self::all(request.extensions()).next().cloned(),
+            outer,
             opened: OnceCell::new(),
             closed: AtomicBool::new(false),
         });
@@ -162,14 +163,12 @@ impl Visit {
         if extensions.get::<Stateless>().is_some() {
             return Err(stateless());
         }
-        let mut visits = Self::all(extensions);
+        let mut visits = Self::outwards(extensions.get::<Innermost>().map(|Innermost(visit)| visit));
         visits.find(|visit| visit.shared.manager.session_name() == name).ok_or_else(|| missing(name))
     }
 
-    /// From the innermost layer outwards.
-    fn all(extensions: &Extensions) -> impl Iterator<Item = &Arc<Self>> {
-        let innermost = extensions.get::<Innermost>().map(|Innermost(visit)| visit);
-        std::iter::successors(innermost, |visit| visit.outer.as_ref())
+    fn outwards(from: Option<&Arc<Self>>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(from, |visit| visit.outer.as_ref())
     }
 
     pub(super) fn shared(&self) -> &Shared {

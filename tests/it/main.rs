@@ -46,6 +46,7 @@ mod faults;
 mod features;
 mod flash;
 mod info;
+mod links;
 mod log_scan;
 mod login;
 mod manager;

@@ -1,0 +1,50 @@
+//! The documents lead somewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `*.md` at the root, and everything below `docs`.
+fn documents(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned(), root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            } else if path.is_dir() && folder != root {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The targets of links that are paths: what is in code is no link, and `crate::…` is for rustdoc to check.
+fn relative_links(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    let links = prose.flat_map(|text| text.split("](").skip(1)).filter_map(|rest| rest.split([')', ' ']).next());
+    let paths = links.filter_map(|link| link.split('#').next());
+    paths.filter(|path| !path.is_empty() && !path.contains(':')).collect()
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut checked = 0;
+    for document in documents(root) {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in relative_links(&text) {
+            let target = document.parent().unwrap().join(link);
+            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no link was found at all");
+}
+
+#[test]
+fn links_are_told_from_code_and_from_other_sites() {
+    let text = "[a](b.md#c) [d](https://e.org) [f](crate::G) [h](#i)\n```\nx[0](no)\n```\n![j](k.svg \"l\")";
+    assert_eq!(relative_links(text), ["b.md", "k.svg"]);
+}
