@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `*.md` at the root, and everything below `docs`.
+/// `*.md` at the root, and everything below the folders that have more.
 fn documents(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root.to_owned(), root.join("docs")];
+    let mut folders = vec![root.to_owned(), root.join("bench"), root.join("docs"), root.join("examples")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -41,6 +41,20 @@ fn every_relative_link_leads_to_a_file() {
         }
     }
     assert!(checked > 0, "no link was found at all");
+}
+
+/// README and guide are pages of the crate's documentation as well, where no other file of the repository is.
+#[test]
+fn what_rustdoc_shows_links_to_no_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shown = |document: &PathBuf| *document == root.join("README.md") || document.starts_with(root.join("docs/guide"));
+    let pages: Vec<PathBuf> = documents(root).into_iter().filter(shown).collect();
+    assert!(pages.len() > 20, "{pages:?}");
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        let links = relative_links(&text);
+        assert!(links.is_empty(), "{} links to {links:?}: write the name as text", page.display());
+    }
 }
 
 #[test]
