@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `*.md` at the root, and everything below the folders that have more.
+/// `*.md` at the root and in `bench`, whose sources have parts of documents, and everything below the folders that have more.
 fn documents(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root.to_owned(), root.join("bench"), root.join("docs"), root.join("examples")];
+    let flat = [root.to_owned(), root.join("bench")];
+    let mut folders = [&flat[..], &[root.join("docs"), root.join("examples")]].concat();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {
                 found.push(path);
-            } else if path.is_dir() && folder != root {
+            } else if path.is_dir() && !flat.contains(&folder) {
                 folders.push(path);
             }
         }
