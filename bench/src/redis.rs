@@ -23,6 +23,12 @@ use crate::{Outcome, at_once, pin};
 
 const GET: &str = "GET";
 const GET_IN_TIME: &str = "GET with a deadline";
+const SWAP: &str = "compare-and-swap";
+/// The least that replaces a value only if nobody else has: the server has no command for it before version 8.4.
+const SWAP_SCRIPT: &str = "local found = redis.call('GET', KEYS[1])
+if string.sub(found, 1, 1) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', 3600000)
+return 1";
 const RENEWAL: &str = "renewal";
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -92,6 +98,18 @@ fn latency(server: &Server, args: &Args) -> Outcome {
             }
         }));
     };
+    let script = redis::Script::new(SWAP_SCRIPT);
+    let value = vec![b'x'; 1_024];
+    let swap = |times| {
+        runtime.block_on(unconstrained(async {
+            for _ in 0..times {
+                let mut swap = script.key("bare");
+                let swapped: u8 =
+                    swap.arg("x").arg(&value).invoke_async(&mut *connection.borrow_mut()).await.expect("an answer");
+                assert_eq!(swapped, 1);
+            }
+        }));
+    };
     let rig = RefCell::new(&mut rig);
     let repeat = |path| {
         let (rig, cookie) = (&rig, &cookie);
@@ -101,6 +119,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(BARE, |times| bare.repeat(READ, Some(&cookie), times)),
         Contestant::new(GET, plain),
         Contestant::new(GET_IN_TIME, get_in_time),
+        Contestant::new(SWAP, swap),
         Contestant::new("untouched", repeat(UNTOUCHED)),
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
@@ -108,12 +127,13 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
-    let times = [BARE, GET, GET_IN_TIME].map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
+    let times = [BARE, GET, GET_IN_TIME, SWAP].map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
     let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
         let ratio = |reference| rounds.ratio("W7", name, BARE, &[reference]);
         [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
-    Ok(times.into_iter().flatten().chain(ratios.into_iter().flatten()).collect())
+    let write = rounds.ratio("W7", "write", BARE, &[GET, SWAP]);
+    Ok(times.into_iter().flatten().chain(ratios.into_iter().flatten()).chain([write]).collect())
 }
 
 async fn get(connection: &mut ConnectionManager) {
