@@ -26,7 +26,7 @@ use members::{Member, Members};
 /// A JSON object in its canonical form: compact on the top level, each key once and escaped in one way only.
 #[derive(Clone, Default)]
 pub(crate) struct Data {
-    /// Empty where nothing was ever put in.
+    /// Empty for `{}` that nothing was put into since it was made.
     text: String,
     members: Members,
 }
@@ -207,8 +207,9 @@ impl Data {
 
     fn append(&mut self, escaped: &str, value: &str) {
         // At once: a text that grows step by step leaves holes behind, which small sessions are too small to fill.
-        self.text.reserve(escaped.len() + value.len() + r#"{"":}"#.len());
-        match self.text.pop() {
+        let end = self.text.pop();
+        self.text.reserve(escaped.len() + value.len() + r#","":}"#.len());
+        match end {
             None => self.text.push('{'),
             Some(_) if self.members.is_empty() => {}
             Some(_) => self.text.push(','),

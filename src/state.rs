@@ -391,7 +391,7 @@ impl State {
         Some(self.token_change(|| now))
     }
 
-    /// Begins a commit: nothing to do, or work that is taken out until [`finish`](Self::finish) or
+    /// Begins a commit: nothing to do, a failure to report, or work that is taken out until [`finish`](Self::finish) or
     /// [`restore`](Self::restore). An earlier commit that has not ended comes first.
     pub(crate) fn begin(&mut self, mode: Mode, terms: &Terms, now: Timestamp) -> Result<Next, SessionError> {
         if let Some(failure) = self.failure.take().filter(|_| mode != Mode::FinalWithoutData) {

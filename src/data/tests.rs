@@ -188,3 +188,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_that_is_compact_already_is_read_into_as_much_room() {
+    for text in [r#"{"a":1}"#, r#"{"a":1,"b":2}"#, r#"{"a":1,"b":{"c":[1,2]},"d":"e"}"#] {
+        let data = Data::parse(text).unwrap();
+        assert_eq!((data.as_str(), data.text.capacity()), (text, text.len()));
+    }
+}
+
+#[test]
+fn slack_is_left_behind_and_data_without_it_are_shared() {
+    let tight = Arc::new(Data::parse(r#"{"a":1}"#).unwrap());
+    assert!(Arc::ptr_eq(&tight, &tight.without_slack()));
+    let mut grown = Data::clone(&tight);
+    grown.text.reserve(1_000);
+    let data = Arc::new(grown).without_slack();
+    assert_eq!((data.as_str(), data.text.capacity()), (r#"{"a":1}"#, r#"{"a":1}"#.len()));
+}

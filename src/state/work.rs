@@ -285,7 +285,7 @@ impl Work {
         self.reads.check(&self.journal, &newer.contents.data)?;
         let mut data = Data::clone(&newer.contents.data);
         self.journal.replay(&mut data, &terms.limits)?;
-        let step = self.save(&newer, data.into(), terms, now)?;
+        let step = self.save(&newer, Arc::new(data).without_slack(), terms, now)?;
         // What expected an older version than the present one can take effect no more.
         self.unsure &= newer.version == known;
         self.base = Ok(newer);
