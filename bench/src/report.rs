@@ -15,6 +15,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("time", include_str!("report/time.md")),
     ("count", include_str!("report/count.md")),
     ("at_once", include_str!("report/at_once.md")),
+    ("memory", include_str!("report/memory.md")),
 ];
 
 pub(crate) fn run(_: &Args) -> Outcome {
