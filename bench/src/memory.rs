@@ -12,8 +12,9 @@ use crate::Outcome;
 use crate::args::Args;
 use crate::figure;
 
-const PARTS: &[(&str, fn(&Args) -> Outcome)] =
-    &[("size", size::run), ("scaling", scaling::run), ("expiry", expiry::run)];
+type Part = (&'static str, fn(&Args) -> Outcome);
+
+const PARTS: &[Part] = &[("size", size::run), ("scaling", scaling::run), ("expiry", expiry::run)];
 
 /// One part with `--part`; without it all, each in a process of its own: what one leaves to the allocator is what the next
 /// one would find.

@@ -80,7 +80,7 @@ impl Served {
             .arg(format!("http://{}{READ}", self.process.address))
             .output()
             .map_err(|error| format!("wrk: {error}; it measures what HTTP adds, and is to be installed"))?;
-        let spent = self.process.cpu_time()? - before;
+        let spent = self.process.cpu_time()?.saturating_sub(before);
         let text = String::from_utf8(output.stdout)?;
         if text.contains("Non-2xx") || text.contains("Socket errors") {
             return Err(format!("{}: {text}", self.name).into());

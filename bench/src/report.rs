@@ -16,6 +16,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("count", include_str!("report/count.md")),
     ("at_once", include_str!("report/at_once.md")),
     ("memory", include_str!("report/memory.md")),
+    ("growth", include_str!("report/growth.md")),
+    ("load", include_str!("report/load.md")),
 ];
 
 pub(crate) fn run(_: &Args) -> Outcome {
@@ -39,18 +41,21 @@ pub(crate) fn run(_: &Args) -> Outcome {
 /// A table, and a plot of what is a curve or is compared among many.
 fn section(command: &str, metric: &str, figures: &[&Figure]) -> Result<String, Box<dyn Error>> {
     let mut text = table(figures) + "\n";
-    let name = format!("{command} {metric}").replace([' ', ','], "-");
-    let place = format!("results/{name}.svg");
-    let file = figure::home().join(&place);
-    let curve: Vec<_> = figures.iter().copied().filter(|figure| figure.x.is_some()).collect();
-    if distinct(curve.iter().map(|figure| figure.x)).len() > 2 {
-        plot::curves(&file, metric, &curve)?;
-    } else if metric.ends_with("over bare") && figures.iter().any(|figure| figure.value > 20.0) {
-        plot::bars(&file, metric, figures)?;
-    } else {
-        return Ok(text);
+    let place = |name: &str| format!("results/{}.svg", name.replace([' ', ','], "-"));
+    if metric.ends_with("over bare") && figures.iter().any(|figure| figure.value > 20.0) {
+        let place = place(&format!("{command} {metric}"));
+        plot::bars(&figure::home().join(&place), metric, figures)?;
+        text += &format!("![{metric}]({place})\n\n");
     }
-    text += &format!("![{metric}]({place})\n\n");
+    for workload in distinct(figures.iter().map(|figure| &figure.workload)) {
+        let is_own = |figure: &&Figure| figure.workload == *workload && figure.x.is_some();
+        let curve: Vec<_> = figures.iter().copied().filter(is_own).collect();
+        if distinct(curve.iter().map(|figure| figure.x)).len() > 2 {
+            let (place, title) = (place(&format!("{command} {metric} {workload}")), format!("{workload}, {metric}"));
+            plot::curves(&figure::home().join(&place), &title, &curve)?;
+            text += &format!("![{title}]({place})\n\n");
+        }
+    }
     Ok(text)
 }
 

@@ -61,14 +61,14 @@ fn of(runtime: &Runtime, place: &Place, kind: Kind, sessions: usize) -> Outcome 
         let empty = place.bytes().await?;
         let before = place.cpu_time();
         let tokens = fill(&manager, kind, sessions).await?;
-        let created = place.cpu_time() - before;
+        let created = place.cpu_time().saturating_sub(before);
         let each = (place.bytes().await? - empty) as f64 / sessions as f64;
         let before = place.cpu_time();
         request(&manager, &tokens, |_| Ok(())).await?;
-        let read = place.cpu_time() - before;
+        let read = place.cpu_time().saturating_sub(before);
         let before = place.cpu_time();
         request(&manager, &tokens, |session| session.insert("n", 1)).await?;
-        let written = place.cpu_time() - before;
+        let written = place.cpu_time().saturating_sub(before);
         let grown = (place.bytes().await? - empty) as f64 / sessions as f64;
 
         let (name, workload) = (place.name, format!("sizing {}", kind.name));

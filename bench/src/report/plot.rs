@@ -39,27 +39,27 @@ pub(super) fn bars(file: &Path, title: &str, figures: &[&Figure]) -> Result<(), 
     Ok(root.present()?)
 }
 
-/// A line for each workload and subject, over a logarithmic x axis.
+/// A line for each subject of a workload, on logarithmic axes.
 pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<(), Box<dyn Error>> {
     let xs: Vec<_> = figures.iter().filter_map(|figure| figure.x).collect();
     let (from, to) = (xs.iter().copied().fold(f64::MAX, f64::min), xs.iter().copied().fold(1.0, f64::max));
-    let most = figures.iter().map(|figure| figure.value).fold(0.0, f64::max);
+    let values = || figures.iter().map(|figure| figure.value);
+    // Above the lines there is room for what they are called.
+    let (least, most) = (values().fold(f64::MAX, f64::min).max(1.0) / 2.0, values().fold(10.0, f64::max) * 50.0);
     let unit = figures.first().map_or("", |figure| &figure.unit);
 
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = framed(&root, title).build_cartesian_2d((from.max(1.0)..to).log_scale(), 0.0..most * 1.4)?;
-    chart.configure_mesh().y_desc(unit).draw()?;
-    let lines = distinct(figures.iter().map(|figure| (&figure.workload, &figure.subject)));
-    for (place, (workload, subject)) in lines.into_iter().enumerate() {
+    let (x, y) = ((from.max(1.0)..to).log_scale(), (least..most).log_scale());
+    let mut chart = framed(&root, title).build_cartesian_2d(x, y)?;
+    let whole = |value: &f64| format!("{value:.0}");
+    chart.configure_mesh().y_desc(unit).x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
+    for (place, subject) in distinct(figures.iter().map(|figure| &figure.subject)).into_iter().enumerate() {
         let color = Palette99::pick(place).to_rgba();
-        let is_own = |figure: &&&Figure| (&figure.workload, &figure.subject) == (workload, subject);
+        let is_own = |figure: &&&Figure| figure.subject == *subject;
         let points = figures.iter().filter(is_own).filter_map(|figure| Some((figure.x?, figure.value)));
         let sample = move |(x, y): (i32, i32)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2));
-        chart
-            .draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(3))?
-            .label(format!("{workload} {subject}"))
-            .legend(sample);
+        chart.draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(3))?.label(subject).legend(sample);
     }
     legend(&mut chart)?;
     Ok(root.present()?)

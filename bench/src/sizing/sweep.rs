@@ -41,7 +41,7 @@ pub(super) async fn figures(place: &Place, expired: usize) -> Result<Vec<Figure>
     while sweeper.report().sweeps == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let cpu = place.cpu_time() - cpu;
+    let cpu = place.cpu_time().saturating_sub(cpu);
     let report = sweeper.report();
     swept.store(true, Relaxed);
     let meanwhile = meanwhile.await??;

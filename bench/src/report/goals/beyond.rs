@@ -200,7 +200,7 @@ impl Value {
             Metric(name) => metric(name).map(|figure| (figure.value, figure.unit.as_str())),
             Over(one, other) => Some((metric(one)?.value / metric(other)?.value, "")),
             Growth => {
-                let (first, last) = (of_subject().find(|it| it.x.is_some())?, of_subject().last()?);
+                let (first, last) = (of_subject().find(|it| it.x.is_some())?, of_subject().next_back()?);
                 Some((last.value / first.value, ""))
             }
         }
