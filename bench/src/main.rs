@@ -72,7 +72,7 @@ const COMMANDS: &[Command] = &[
     #[cfg(feature = "full")]
     ("all", "every command that the machine can run, for the report", all),
     #[cfg(feature = "full")]
-    ("load", "saturation for --minutes on --store memory, sqlite or redis", load::run),
+    ("load", "Load: ten minutes at saturation, over real sockets", load::run),
 ];
 
 fn main() -> ExitCode {

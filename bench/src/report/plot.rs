@@ -68,7 +68,7 @@ pub(super) fn curves(file: &Path, title: &str, figures: &[&Figure]) -> Result<()
 /// A title, and room for the labels of the axes.
 fn framed<'a, 'b>(root: &'a DrawingArea<SVGBackend<'b>, Shift>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut chart = ChartBuilder::on(root);
-    chart.caption(title, ("sans-serif", 20)).margin(12).x_label_area_size(30).y_label_area_size(70);
+    chart.caption(title, ("sans-serif", 20)).margin(12).margin_right(40).x_label_area_size(30).y_label_area_size(70);
     chart
 }
 
