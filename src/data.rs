@@ -236,7 +236,8 @@ impl Data {
     }
 
     fn delete(&mut self, index: usize) {
-        let mut start = if index == 0 { 1 } else { self.members[index - 1].end as usize + 1 };
+        let Some(key) = self.members.keys().nth(index) else { return };
+        let mut start = key.start - 1;
         let mut end = self.members.remove(index).end as usize;
         // One comma goes too: the one behind, or, for the last member, the one in front.
         if index < self.members.len() {
@@ -336,29 +337,19 @@ fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
     Ok(Cow::Borrowed(inner))
 }
 
-/// The members of a JSON object: each key once, escaped in one way only, and its raw value.
+/// The members of a JSON object, each key once and escaped in one way only, with its raw value: at its first place and with
+/// its last value. In linear time: keys may be the visitors' choice.
 pub(crate) fn members_of(object: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
     let Object(members) = serde_json::from_str(object)?;
-    last_of_each(members)
-}
-
-/// Each key once, at its first place and with its last value, in linear time: keys may be the visitors' choice.
-fn last_of_each<'a>(members: Vec<(&'a RawValue, &'a RawValue)>) -> serde_json::Result<Vec<(Cow<'a, str>, &'a str)>> {
-    let mut unique: Vec<(Cow<'a, str>, &'a str)> = Vec::with_capacity(members.len());
-    let mut places = HashMap::new();
+    let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
+    let are_few = members.len() <= FEW;
     for (key, value) in members {
         let key = canonical_key(key)?;
-        let place = if unique.len() < FEW {
+        let place = if are_few {
             unique.iter().position(|(known, _)| *known == key)
         } else {
-            if places.is_empty() {
-                places.extend(unique.iter().enumerate().map(|(place, (known, _))| (known.clone(), place)));
-            }
-            let place = places.get(&key).copied();
-            if place.is_none() {
-                places.insert(key.clone(), unique.len());
-            }
-            place
+            let place = *places.entry(key.clone()).or_insert(unique.len());
+            (place < unique.len()).then_some(place)
         };
         match place {
             Some(place) => unique[place].1 = value.get(),

@@ -128,6 +128,7 @@ impl View {
 
 impl State {
     /// What it begins, or logs in, is bound to `bond`.
+    // Inlined, it is made where it stays; else it is moved there.
     #[inline]
     pub(crate) fn new(origin: Result<Present, Absence>, bond: Option<Bond>, now: Timestamp) -> Self {
         Self {
@@ -352,10 +353,6 @@ impl State {
             self.journal.push(Change::Clear);
         }
         self.revision += 1;
-    }
-
-    pub(crate) fn has_discarded(&self) -> bool {
-        !self.discarded.is_empty()
     }
 
     /// What is to be dropped without the lock.

@@ -100,8 +100,9 @@ impl Engine {
     }
 
     /// The store that holds more than one client's session.
-    pub(super) fn store_of_all(&self) -> &Arc<dyn SessionStore> {
-        self.carried.as_ref().and_then(|carried| carried.revocation.as_ref()).unwrap_or(&self.store)
+    pub(super) fn store_of_all(&self) -> &dyn SessionStore {
+        let revocation = self.carried.as_ref().and_then(|carried| carried.revocation.as_deref());
+        revocation.unwrap_or_else(|| self.store())
     }
 
     /// How long a text may be that a client shows.

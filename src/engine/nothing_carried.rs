@@ -31,8 +31,8 @@ impl Engine {
         Ok(change)
     }
 
-    pub(super) fn store_of_all(&self) -> &Arc<dyn SessionStore> {
-        &self.store
+    pub(super) fn store_of_all(&self) -> &dyn SessionStore {
+        self.store()
     }
 
     pub(crate) fn longest_text(&self) -> usize {

@@ -33,9 +33,7 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        if self.state.has_discarded() {
-            self.discarded = self.state.take_discarded();
-        }
+        self.discarded = self.state.take_discarded();
     }
 }
 
@@ -49,6 +47,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    // Inlined as the state is.
     #[inline]
     pub(crate) fn new(engine: Arc<Engine>, state: State) -> Arc<Self> {
         Arc::new(Self { engine, state: Mutex::new(state), io: Exclusive::default() })

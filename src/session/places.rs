@@ -216,6 +216,7 @@ fn with_last(list: Option<&str>, value: &str) -> Result<Box<str>, SessionError> 
 }
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Box<str>, SessionError> {
+    // Copied, which takes fewer instructions than to shrink the 128 bytes that it begins with.
     serde_json::to_string(value).map(|text| Box::from(&*text)).map_err(|error| {
         SessionError::new(
             ErrorKind::Encode,

@@ -20,9 +20,6 @@ impl SessionCookie {
     ) -> (HeaderValue, Vec<HeaderValue>) {
         let (first, others) = self.split(text);
         let needed = 1 + others.len();
-        if needed.max(shown) == 1 {
-            return (self.cookie(&self.name, &first, lifetime), Vec::new());
-        }
         let others =
             others.iter().enumerate().map(|(index, chunk)| self.cookie(&self.chunk_name(1 + index), chunk, lifetime));
         let stale = (needed..shown).map(|index| self.removal_of(&self.chunk_name(index)));
