@@ -58,6 +58,8 @@ pub(crate) const LOSSLESS: &str = "lossless floor";
 pub(crate) const CLOAKROOM: &str = "cloakroom";
 #[cfg(feature = "full")]
 pub(crate) const BARE_ACTIX: &str = "bare, actix-web 4";
+#[cfg(feature = "full")]
+const TOWER_SESSIONS: &str = "tower-sessions 0.15";
 
 /// Everybody, references first.
 pub(crate) const ALL: &[Subject] = &[
@@ -68,13 +70,7 @@ pub(crate) const ALL: &[Subject] = &[
     Subject { name: LOSSLESS, over: BARE, has_sessions: true, has_update: true, make: lossless::rig },
     Subject { name: CLOAKROOM, over: BARE, has_sessions: true, has_update: true, make: cloakroom::rig },
     #[cfg(feature = "full")]
-    Subject {
-        name: "tower-sessions 0.15",
-        over: BARE,
-        has_sessions: true,
-        has_update: false,
-        make: tower_sessions::rig,
-    },
+    Subject { name: TOWER_SESSIONS, over: BARE, has_sessions: true, has_update: false, make: tower_sessions::rig },
     #[cfg(feature = "full")]
     Subject { name: "axum_session 0.22", over: BARE, has_sessions: true, has_update: false, make: axum_session::rig },
     #[cfg(feature = "full")]
@@ -102,7 +98,7 @@ pub(crate) fn served() -> [(&'static str, axum::Router); 3] {
     [
         (BARE, bare::routes()),
         (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
-        ("tower-sessions 0.15", tower_sessions::routes()),
+        (TOWER_SESSIONS, tower_sessions::routes()),
     ]
 }
 

@@ -28,7 +28,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         ("sweeper, one thread", Cleaner::Sweeper { threads: 1 }),
         ("no sweeper", Cleaner::Store),
     ] {
-        let threads = if cleaner == (Cleaner::Sweeper { threads: 2 }) { 2 } else { 1 };
+        let threads = match cleaner {
+            Cleaner::Sweeper { threads } => threads,
+            Cleaner::Store => 1,
+        };
         let runtime = Builder::new_multi_thread().worker_threads(threads).enable_time().build()?;
         let mut rounds = Vec::new();
         for _ in 0..args.value("--rounds", 3)? {

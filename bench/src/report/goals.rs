@@ -3,7 +3,7 @@
 mod beyond;
 
 use crate::figure::{Figure, kept};
-use crate::subjects::{CLOAKROOM, FLOOR, LOSSLESS, SECURED};
+use crate::subjects::{self, BARE, CLOAKROOM, FLOOR, LOSSLESS, SECURED};
 
 /// Nanoseconds over the bare handler, W1 to W5.
 const GOALS: &[(&str, &str, Bound)] = &[
@@ -17,7 +17,6 @@ const GOALS: &[(&str, &str, Bound)] = &[
 ];
 
 const FLOORS: [&str; 3] = [FLOOR, SECURED, LOSSLESS];
-const PEERS: [&str; 3] = ["tower-sessions 0.15", "axum_session 0.22", "ruts 0.13"];
 
 enum Bound {
     OfFloor(f64),
@@ -36,6 +35,9 @@ fn over_bare() -> String {
             |figure: &&Figure| figure.workload == workload && figure.subject == subject && figure.metric == "over bare";
         times.iter().find(is_it).map(|figure| figure.value)
     };
+    let is_peer = |name: &str| name != CLOAKROOM && !FLOORS.contains(&name);
+    let with_sessions = subjects::ALL.iter().filter(|subject| subject.over == BARE && subject.has_sessions);
+    let peers: Vec<_> = with_sessions.map(|subject| subject.name).filter(|name| is_peer(name)).collect();
     let heads = FLOORS.map(|floor| format!("over the {floor}")).join(" | ");
     let mut text = format!(
         "Nanoseconds over the bare handler; the goals speak of the first floor.\n\n\
@@ -51,7 +53,7 @@ fn over_bare() -> String {
             Bound::OfOwn(workload, times) => over_bare(workload, CLOAKROOM).map(|own| own * times),
             Bound::Ns(most) => Some(*most),
         };
-        let best = PEERS.iter().filter_map(|peer| over_bare(workload, peer)).min_by(f64::total_cmp);
+        let best = peers.iter().filter_map(|peer| over_bare(workload, peer)).min_by(f64::total_cmp);
         let ratios = floors.map(|floor| Some(own? / floor?));
         let cells: Vec<_> = floors.into_iter().chain([best, own]).map(|ns| cell(ns, 0)).collect();
         let ratios = ratios.map(|ratio| cell(ratio, 2)).join(" | ");
