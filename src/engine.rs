@@ -26,8 +26,7 @@ use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, Stopwatch, chain};
 use crate::record::{DecodeError, Record, Version};
 use crate::state::{
-    Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Stored, Terms, Work,
-    newer_format,
+    Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Terms, Work, newer_format,
 };
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
@@ -45,7 +44,7 @@ use run_to_end::Running;
 pub(crate) use run_to_end::{InFlight, RunToEnd};
 pub(crate) use shown::{MAX_TOKENS, Shown, ShownToken};
 pub(crate) use turns::Turns;
-pub(crate) use unit::Unit;
+pub(crate) use unit::{Commit, Ending, Unit};
 pub(crate) use watch::Watch;
 
 /// Before all time: a record that expires then has expired for everybody, whatever their clocks say.
@@ -228,14 +227,14 @@ impl Engine {
     }
 
     /// Takes step after step until the work is stored, has nowhere to go, or fails.
-    async fn store_changes(&self, work: &mut Work, mode: Mode, mut now: Timestamp) -> Result<Stored, SessionError> {
+    async fn store_changes(&self, work: &mut Work, mode: Mode, mut now: Timestamp) -> Result<(), SessionError> {
         let mut backoff = Backoff::default();
         let (mut retries, mut failed_before, mut turn) = (0, false, None);
         let mut next =
             if work.is_unsure() { Box::pin(self.look_again(work)).await? } else { self.first_step(work, now)? };
         loop {
             let step = match next {
-                Rebased::Done(stored) => return Ok(stored),
+                Rebased::Done => return Ok(()),
                 Rebased::Again(step) => step,
             };
             match self.take(&step, now).await {
@@ -243,11 +242,17 @@ impl Engine {
                     if let (Some(id), 1..) = (work.id(), retries) {
                         self.events.emit(SessionEvent::Retried { id, retries });
                     }
-                    return Ok(work.done());
+                    return Ok(());
                 }
-                Ok(Taken::Dropped(reason)) => return Ok(Stored::Dropped(reason)),
+                Ok(Taken::Dropped(reason)) => {
+                    work.be_dropped(reason);
+                    return Ok(());
+                }
                 // Whoever was faster has moved the expiry as well: good enough for a request, which is about to end.
-                Ok(Taken::Conflict) if work.is_upkeep() && mode != Mode::Save => return Ok(work.done_by_others()),
+                Ok(Taken::Conflict) if work.is_upkeep() && mode != Mode::Save => {
+                    work.be_done_by_others();
+                    return Ok(());
+                }
                 Ok(Taken::Conflict) => {
                     retries += 1;
                     match work.id() {
@@ -288,7 +293,7 @@ impl Engine {
         let found = self.load(token.id(), now, Reading::Fresh).await?;
         // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
         if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
-            return Ok(Rebased::Done(work.done()));
+            return Ok(Rebased::Done);
         }
         // What is over is to be cleaned away.
         if found.is_none() && work.is_delete() {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, MonotonicClock, SystemClock};
 use crate::codec::{Codec, JsonCodec};
 #[cfg(feature = "sealed")]
 use crate::engine::CookieStore;
-use crate::engine::{Carried, Endings, Engine, InFlight, KeyTypes, Shown, ShownToken, Turns};
+use crate::engine::{Carried, Ending, Endings, Engine, InFlight, KeyTypes, Shown, ShownToken, Turns};
 use crate::error::{ConfigError, SessionError};
 use crate::event::{Events, SessionEvent};
 use crate::policy::{Limits, SessionPolicy};
@@ -278,7 +278,10 @@ impl SessionManager {
     /// The kinds of store failures. Whether anything was stored may be unknown; another `commit` of the same session finds
     /// out. What earlier saves have stored, and the client has to know, is in [`token_change`](Self::token_change).
     pub async fn commit(&self, session: &Session) -> Result<TokenChange, SessionError> {
-        session.commit(Mode::Final).await
+        match session.end(Mode::Final) {
+            Ending::AtOnce(result) => result,
+            Ending::Commit(commit) => commit.await,
+        }
     }
 
     /// What the client has to do with its token by what [`Session::save`] has stored so far.

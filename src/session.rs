@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{RunToEnd, Unit};
+use crate::engine::{Ending, RunToEnd, Unit};
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::SessionPolicy;
 use crate::state::{Mode, Rotation, SessionStatus, TokenChange};
@@ -217,7 +217,7 @@ impl Session {
     /// [`Conflict`](ErrorKind::Conflict), [`TooLargeForStore`](ErrorKind::TooLargeForStore); the changes are kept and tried
     /// once more after the handler. [`Committed`](ErrorKind::Committed) once the request has been answered.
     pub async fn save(&self) -> Result<(), SessionError> {
-        in_a_task(self.0.clone().commit(Mode::Save)).await.map(drop)
+        in_a_task(self.0.clone().save()).await
     }
 
     /// Loads the session again, to see what other requests have stored since. What this request has changed and not yet
@@ -276,14 +276,9 @@ impl Session {
         self.0.state().close();
     }
 
-    /// Ends this request's part at once, if that takes no I/O.
-    pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
-        self.0.settle(mode)
-    }
-
     /// Ends this request's part.
-    pub(crate) fn commit(&self, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
-        self.0.clone().commit(mode)
+    pub(crate) fn end(&self, mode: Mode) -> Ending {
+        self.0.end(mode)
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) enum Mode {
 /// What is to be done at a commit.
 pub(crate) enum Next {
     /// Nothing that takes I/O.
-    Done(TokenChange),
+    Done,
     Work(Box<Work>),
     /// Nothing: a write of this request has failed unseen, and the commit fails by it.
     Failed(SessionError),
@@ -411,7 +411,7 @@ impl State {
         }
         let upkeep = self.due_upkeep(mode, terms, now);
         if !self.has_something_to_store(mode, terms) && upkeep.is_none() {
-            return Ok(Next::Done(self.token_change(|| now)));
+            return Ok(Next::Done);
         }
         let work = Work::new(
             self.origin.clone(),
@@ -464,8 +464,8 @@ impl State {
     /// Ends a commit that has come to its end. What was written in the meantime stays in the journal, to be put on top of
     /// what was stored.
     /// Returned is what was stored, if there is something to be put on it.
-    pub(crate) fn finish(&mut self, stored: Stored, work: &Work) -> Option<Present> {
-        match stored {
+    pub(crate) fn finish(&mut self, work: &mut Work) -> Option<Present> {
+        match work.take_outcome() {
             Stored::Saved { present, tell } => {
                 self.token_change = match tell {
                     Tell::Issue => PendingChange::Issue,
@@ -475,11 +475,12 @@ impl State {
                 };
                 self.told_early = self.closed.is_none() && !work.makes_secret();
                 self.reads.catch_up(work.journal(), &present.contents.data);
-                self.origin = Ok(present.clone());
-                if !self.journal.is_empty() {
-                    return Some(present);
+                let below = (!self.journal.is_empty()).then(|| present.clone());
+                self.origin = Ok(present);
+                if below.is_none() {
+                    self.changed = None;
                 }
-                self.changed = None;
+                return below;
             }
             Stored::Touched { expires_at, refresh } => {
                 if let Ok(present) = &mut self.origin {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::{ErrorKind, SessionError};
 pub(crate) use csrf::{CsrfKey, CsrfMask};
@@ -94,16 +94,6 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// 32 random bytes that only the client keeps. Wiped when dropped; cannot be printed or compared.
-#[derive(Clone)]
-struct Secret([u8; SECRET_BYTES]);
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 /// What the client shows to be recognized: the id and the secret of a session.
 ///
 /// As text it is 64 characters of the URL-safe base64 alphabet (RFC 4648 section 5), never padded: one text for every
@@ -124,80 +114,83 @@ impl Drop for Secret {
 /// cloakroom::Token::generate(); // new ones are made by the server, for new sessions
 /// ```
 #[derive(Clone)]
-pub struct Token {
-    id: SessionId,
-    secret: Secret,
-}
+pub struct Token([u8; TOKEN_BYTES]);
 
 impl Token {
     /// A new id with a new secret, by one system call.
     pub(crate) fn generate() -> Result<Self, SessionError> {
-        let mut random = Zeroizing::new([0; TOKEN_BYTES]);
-        fill_random(&mut *random)?;
-        let (id, secret) = split(&random);
-        Ok(Self { id: SessionId(uuid::Builder::from_random_bytes(id).into_uuid()), secret })
+        let mut token = Self([0; TOKEN_BYTES]);
+        fill_random(&mut token.0)?;
+        let id = uuid::Builder::from_random_bytes(*token.id().as_bytes()).into_uuid();
+        token.0[..ID_BYTES].copy_from_slice(id.as_bytes());
+        Ok(token)
     }
 
     /// The same id with a new secret.
     pub(crate) fn with_new_secret(&self) -> Result<Self, SessionError> {
-        let mut secret = Secret([0; SECRET_BYTES]);
-        fill_random(&mut secret.0)?;
-        Ok(Self { id: self.id, secret })
+        let mut token = self.clone();
+        fill_random(&mut token.0[ID_BYTES..])?;
+        Ok(token)
     }
 
     /// The same id with the secret that follows from this one and a nonce: whoever shows this one can be told the next.
     pub(crate) fn derived(&self, nonce: &Nonce) -> Self {
-        let bytes = self.bytes();
-        let digest = Sha256::new_with_prefix(b"cloakroom: the secret after this one").chain_update(*bytes);
-        Self { id: self.id, secret: Secret(digest.chain_update(nonce.0).finalize().into()) }
+        let digest = Sha256::new_with_prefix(b"cloakroom: the secret after this one").chain_update(self.0);
+        Self::new(self.id(), digest.chain_update(nonce.0))
     }
 
     /// The token of a session that takes the place of another library's: whoever shows that one's cookie can be told it, with the nonce.
     pub(crate) fn after_cookie(id: SessionId, cookie: &[u8], nonce: &Nonce) -> Self {
         let digest = Sha256::new_with_prefix(b"cloakroom: the secret after the cookie of another library");
-        Self { id, secret: Secret(digest.chain_update(nonce.0).chain_update(cookie).finalize().into()) }
+        Self::new(id, digest.chain_update(nonce.0).chain_update(cookie))
+    }
+
+    /// With a digest as its secret.
+    fn new(id: SessionId, secret: Sha256) -> Self {
+        let mut token = Self([0; TOKEN_BYTES]);
+        let (id_bytes, secret_bytes) = token.0.split_at_mut(ID_BYTES);
+        id_bytes.copy_from_slice(id.as_bytes());
+        secret_bytes.copy_from_slice(&Zeroizing::<[u8; SECRET_BYTES]>::new(secret.finalize().into())[..]);
+        token
     }
 
     /// Reads a token. `None` for anything that [`expose`](Self::expose) could not have written: another length, another
     /// alphabet, padding.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        base64url::decode(text, &mut *bytes)?;
-        let (id, secret) = split(&bytes);
-        Some(Self { id: SessionId::from_bytes(id), secret })
+        let mut token = Self([0; TOKEN_BYTES]);
+        base64url::decode(text, &mut token.0)?;
+        Some(token)
     }
 
     /// The public handle in it.
     pub fn id(&self) -> SessionId {
-        self.id
+        let (id, _) = self.0.split_first_chunk().expect("a token is longer than an id");
+        SessionId::from_bytes(*id)
     }
 
     /// The text for the client to keep. Whoever has it is taken for the client: hand it over, and do nothing else with it.
     pub fn expose(&self) -> Zeroizing<String> {
-        let bytes = self.bytes();
-        Zeroizing::new(base64url::encode(&*bytes))
+        Zeroizing::new(base64url::encode(&self.0))
     }
 
-    fn bytes(&self) -> Zeroizing<[u8; TOKEN_BYTES]> {
-        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        bytes[..ID_BYTES].copy_from_slice(self.id.as_bytes());
-        bytes[ID_BYTES..].copy_from_slice(&self.secret.0);
-        bytes
+    /// The id, then the secret.
+    fn bytes(&self) -> &[u8; TOKEN_BYTES] {
+        &self.0
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        // All at once, where `zeroize` would go byte by byte: every request drops a few of them.
+        self.0 = [0; TOKEN_BYTES];
+        zeroize::optimization_barrier(&self.0);
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Token").field("id", &self.id()).finish_non_exhaustive()
     }
-}
-
-fn split(bytes: &[u8; TOKEN_BYTES]) -> ([u8; ID_BYTES], Secret) {
-    let mut id = [0; ID_BYTES];
-    let mut secret = Secret([0; SECRET_BYTES]);
-    id.copy_from_slice(&bytes[..ID_BYTES]);
-    secret.0.copy_from_slice(&bytes[ID_BYTES..]);
-    (id, secret)
 }
 
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), SessionError> {
@@ -325,8 +318,7 @@ impl TokenDigester {
     }
 
     pub(crate) fn digest(&self, token: &Token) -> TokenDigest {
-        let bytes = token.bytes();
-        self.digest_all(&[&*bytes])
+        self.digest_all(&[token.bytes()])
     }
 
     /// What a store keeps of what a session is bound to.
@@ -393,11 +385,11 @@ mod tests {
         let mut before = Token::generate().unwrap();
         for _ in 0..ROUNDS {
             let token = Token::generate().unwrap();
-            for (place, byte) in token.secret.0.iter().enumerate() {
+            for (place, byte) in token.0[ID_BYTES..].iter().enumerate() {
                 counts[place][usize::from(*byte)] += 1;
-                as_before[place] += u32::from(*byte == before.secret.0[place]);
+                as_before[place] += u32::from(*byte == before.0[ID_BYTES + place]);
             }
-            assert!(seen.insert(token.secret.0));
+            assert!(seen.insert(token.0));
             before = token;
         }
         // Eight standard deviations of what has one chance in 256: 8 * sqrt(1 000 000 / 256).

@@ -1,14 +1,19 @@
 //! What one at a time may do, across waiting points.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// A lock that is held while others are waited for. Nearly always nobody else wants it, so that taking it costs one atomic
-/// write; it is neither fair nor in order for those who meet at it.
+const FREE: u8 = 0;
+const TAKEN: u8 = 1;
+/// Taken, and somebody may be waiting.
+const WANTED: u8 = 2;
+
+/// A lock that is held while others are waited for. Nearly always nobody else wants it, so that taking it and letting go cost
+/// one atomic write each; it is neither fair nor in order for those who meet at it.
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive {
-    is_held: AtomicBool,
+    state: AtomicU8,
     freed: Notify,
 }
 
@@ -17,34 +22,47 @@ pub(crate) struct Exclusive {
 pub(crate) struct Held<'a>(&'a Exclusive);
 
 impl Exclusive {
-    pub(crate) fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::SeqCst)
+    pub(crate) fn is_taken(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != FREE
     }
 
     pub(crate) async fn hold(&self) -> Held<'_> {
+        self.take().await;
+        Held(self)
+    }
+
+    /// Takes it, until somebody calls [`free`](Self::free).
+    pub(crate) async fn take(&self) {
+        if self.try_take() {
+            return;
+        }
         loop {
-            if let Some(held) = self.try_hold() {
-                return held;
-            }
             let mut freed = std::pin::pin!(self.freed.notified());
-            // From here on a release is heard of. One that came before is seen by the second look.
+            // From here on a release is heard of. One that came before is seen by the look at the state, which says that
+            // there is somebody to be told of the next one.
             freed.as_mut().enable();
-            if let Some(held) = self.try_hold() {
-                return held;
+            if self.state.swap(WANTED, Ordering::SeqCst) == FREE {
+                return;
             }
             freed.await;
         }
     }
 
-    fn try_hold(&self) -> Option<Held<'_>> {
-        (!self.is_held.swap(true, Ordering::SeqCst)).then(|| Held(self))
+    /// Takes it, if nobody else has it.
+    pub(crate) fn try_take(&self) -> bool {
+        self.state.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    pub(crate) fn free(&self) {
+        if self.state.swap(FREE, Ordering::SeqCst) == WANTED {
+            self.freed.notify_one();
+        }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.is_held.store(false, Ordering::SeqCst);
-        self.0.freed.notify_one();
+        self.0.free();
     }
 }
 
@@ -71,7 +89,7 @@ mod tests {
         for task in tasks.collect::<Vec<_>>() {
             task.await.unwrap();
         }
-        assert!(!lock.is_held());
+        assert!(!lock.is_taken());
     }
 
     #[tokio::test(start_paused = true)]
@@ -86,7 +104,7 @@ mod tests {
         assert!(impatient.await.is_err());
         drop(held);
         next.await.unwrap();
-        assert!(!lock.is_held());
+        assert!(!lock.is_taken());
     }
 
     #[tokio::test]

@@ -68,18 +68,15 @@ impl Engine {
     /// However many do so at once, and in whatever order: each has stored its own session before it looks, so whoever looks
     /// last sees all of them. A session that is not too many among all is not too many among some either, so nobody ends
     /// one that should stay.
-    pub(super) async fn end_surplus(&self, stored: Stored, work: &Work) -> Stored {
-        let (Some((most, WhenFull::EndOldest)), Stored::Saved { present, .. }) =
-            (self.terms.policy.most_sessions(), &stored)
-        else {
-            return stored;
-        };
-        let Some(user) = present.contents.extras.user.as_deref().filter(|_| work.is_login()) else { return stored };
+    pub(super) async fn end_surplus(&self, work: &mut Work) {
+        let Some((most, WhenFull::EndOldest)) = self.terms.policy.most_sessions() else { return };
+        let Stored::Saved { present, .. } = work.outcome() else { return };
+        let Some(user) = present.contents.extras.user.as_deref().filter(|_| work.is_login()) else { return };
         let limit = self.terms.limits.max_commit_time();
         match deadline::within(limit, Box::pin(self.keep_newest(most, user, present.id()))).await {
-            Some(Ok(false)) => Stored::Dropped(DropReason::Ended),
+            Some(Ok(false)) => work.be_dropped(DropReason::Ended),
             // The login is stored. The next one makes up for what could not be done: an event tells of it.
-            Some(Ok(true) | Err(_)) | None => stored,
+            Some(Ok(true) | Err(_)) | None => {}
         }
     }
 

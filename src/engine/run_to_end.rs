@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -71,12 +71,16 @@ impl<T: Send + 'static> fmt::Debug for RunToEnd<T> {
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     count: AtomicUsize,
+    /// Somebody waits until there is none, so that who comes to its end has to look.
+    is_drained: AtomicBool,
     none: Notify,
 }
 
 impl InFlight {
     /// Waits until nothing is in flight, or for `timeout`. How many are left.
     pub(crate) async fn drain(&self, timeout: Duration) -> usize {
+        // In this order: an end that this does not see in the count sees that it is waited for.
+        self.is_drained.store(true, Ordering::SeqCst);
         let empty = async {
             loop {
                 let none = self.none.notified();
@@ -106,7 +110,8 @@ impl Running {
 
     fn end(&mut self) -> bool {
         let Some(in_flight) = self.in_flight.take() else { return false };
-        if in_flight.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let is_last = in_flight.count.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && in_flight.is_drained.load(Ordering::SeqCst) {
             in_flight.none.notify_waiters();
         }
         true
@@ -128,7 +133,6 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
 
     fn slow(done: &Arc<AtomicBool>) -> impl Future<Output = ()> + Send + use<> {
         let done = done.clone();

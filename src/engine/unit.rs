@@ -37,12 +37,43 @@ impl Drop for Locked<'_> {
     }
 }
 
+/// How a request's part of a session ends: what the client has to be told.
+pub(crate) enum Ending {
+    AtOnce(Result<TokenChange, SessionError>),
+    Commit(Commit),
+}
+
+pub(crate) type Commit = RunToEnd<Result<TokenChange, SessionError>>;
+
+/// What is to be done at a commit, and when that was decided.
+struct Begun {
+    next: Result<Next, SessionError>,
+    at: Timestamp,
+}
+
+/// A unit that has its store to itself until this is dropped: a commit and a reload follow one another.
+struct Turn(Arc<Unit>);
+
+impl Deref for Turn {
+    type Target = Unit;
+
+    fn deref(&self) -> &Unit {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.io.free();
+    }
+}
+
 /// One request's part of a session, shared by all handles of that request.
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) engine: Arc<Engine>,
     state: Mutex<State>,
-    /// Held while the store is at work for this request: a commit and a reload follow one another.
+    /// Taken while the store is at work for this request.
     io: Exclusive,
 }
 
@@ -59,46 +90,71 @@ impl Unit {
         Locked { state, discarded: Journal::default() }
     }
 
-    /// Ends the request's part at once, if that takes no I/O.
-    pub(crate) fn settle(&self, mode: Mode) -> Option<TokenChange> {
-        let (terms, now) = (&self.engine.terms, self.engine.clock.now());
-        let mut state = self.state();
-        // Under the state's lock: whoever begins something from now on finds the state closed.
-        if self.io.is_held() {
-            return None;
-        }
-        let change = state.settle(mode, terms, now)?;
-        self.engine.hand_out(change).ok()
+    /// Ends the request's part: at once, unless that takes I/O. Then it runs to its end even if nobody waits for it any more.
+    pub(crate) fn end(self: &Arc<Self>, mode: Mode) -> Ending {
+        let (terms, at) = (&self.engine.terms, self.engine.clock.now());
+        let begun = {
+            let mut state = self.state();
+            // Under the state's lock: whoever begins something from now on finds the state closed.
+            if self.io.is_taken() {
+                None
+            } else if let Some(change) = state.settle(mode, terms, at) {
+                return Ending::AtOnce(self.engine.hand_out(change));
+            } else {
+                self.io.try_take().then(|| Begun { next: state.begin(mode, terms, at), at })
+            }
+        };
+        let begun = begun.map(|begun| (Turn(self.clone()), begun));
+        let unit = self.clone();
+        Ending::Commit(RunToEnd::new(self.engine.running(), async move {
+            let (turn, begun) = match begun {
+                Some(begun) => begun,
+                None => unit.begin_in_turn(mode).await,
+            };
+            turn.store(mode, begun).await?;
+            turn.engine.hand_out(turn.confirmed_token_change().await)
+        }))
     }
 
-    /// Stores what was changed. Runs to its end even if nobody waits for it any more.
-    pub(crate) fn commit(self: Arc<Self>, mode: Mode) -> RunToEnd<Result<TokenChange, SessionError>> {
-        let running = self.engine.running();
-        RunToEnd::new(running, async move {
-            let _one_at_a_time = self.io.hold().await;
-            let change = self.store(mode).await?;
-            if mode == Mode::Save {
-                return Ok(change);
-            }
-            self.engine.hand_out(self.confirmed(change).await)
+    /// Stores what was changed so far; the session can be written on. Runs to its end as well.
+    pub(crate) fn save(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
+        RunToEnd::new(self.engine.running(), async move {
+            let (turn, begun) = self.begin_in_turn(Mode::Save).await;
+            turn.store(Mode::Save, begun).await
         })
     }
 
-    async fn store(&self, mode: Mode) -> Result<TokenChange, SessionError> {
+    async fn begin_in_turn(self: Arc<Self>, mode: Mode) -> (Turn, Begun) {
+        let turn = self.turn().await;
+        let begun = turn.begin(mode);
+        (turn, begun)
+    }
+
+    /// Waits until no other commit or reload of this request is at work.
+    async fn turn(self: Arc<Self>) -> Turn {
+        self.io.take().await;
+        Turn(self)
+    }
+
+    fn begin(&self, mode: Mode) -> Begun {
+        let at = self.engine.clock.now();
+        Begun { next: self.state().begin(mode, &self.engine.terms, at), at }
+    }
+
+    async fn store(&self, mode: Mode, mut begun: Begun) -> Result<(), SessionError> {
         loop {
-            let now = self.engine.clock.now();
-            let next = self.state().begin(mode, &self.engine.terms, now)?;
-            let work = match next {
-                Next::Done(change) => return Ok(change),
+            let work = match begun.next? {
+                Next::Done => return Ok(()),
                 Next::Work(work) => work,
                 Next::Failed(failure) => return Err(self.give_up(failure, mode).await),
             };
             let was_left_over = work.is_unsure();
-            let change = self.perform(work, mode, now).await?;
+            self.perform(work, mode, begun.at).await?;
             // An earlier commit has come to its end: now it is the turn of this one.
             if !was_left_over {
-                return Ok(change);
+                return Ok(());
             }
+            begun = self.begin(mode);
         }
     }
 
@@ -109,37 +165,44 @@ impl Unit {
         if mode == Mode::Save {
             return failure;
         }
-        Box::pin(self.store(Mode::FinalWithoutData)).await.err().unwrap_or(failure)
+        let without_data = self.begin(Mode::FinalWithoutData);
+        Box::pin(self.store(Mode::FinalWithoutData, without_data)).await.err().unwrap_or(failure)
     }
 
     /// What to tell the client, once it is known that a secret which it is to be told is still good. If that cannot be known,
     /// the client goes on with the one that it has.
-    async fn confirmed(&self, change: TokenChange) -> TokenChange {
-        let Some(token) = self.state().to_look_up(&self.engine.terms).cloned() else { return change };
+    async fn confirmed_token_change(&self) -> TokenChange {
+        let token = {
+            let state = self.state();
+            match state.to_look_up(&self.engine.terms) {
+                Some(token) => token.clone(),
+                None => return state.token_change(|| self.engine.clock.now()),
+            }
+        };
         let now = self.engine.clock.now();
         let found = Box::pin(self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now)).await;
+        let mut state = self.state();
         if let Ok(Recognition::Valid(newer)) = found {
-            self.state().confirm(newer, now);
+            state.confirm(newer, now);
         }
-        self.token_change()
+        state.token_change(|| now)
     }
 
     /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.
     pub(crate) fn reload(self: Arc<Self>) -> RunToEnd<Result<(), SessionError>> {
-        let running = self.engine.running();
-        RunToEnd::new(running, async move {
-            let _one_at_a_time = self.io.hold().await;
+        RunToEnd::new(self.engine.running(), async move {
+            let turn = self.turn().await;
             let left_over = {
-                let mut state = self.state();
+                let mut state = turn.state();
                 if state.present().is_none() {
                     return state.check_not_ended();
                 }
                 state.take_unfinished()
             };
             if let Some(work) = left_over {
-                self.perform(work, Mode::Save, self.engine.clock.now()).await?;
+                turn.perform(work, Mode::Save, turn.engine.clock.now()).await?;
             }
-            self.catch_up().await
+            turn.catch_up().await
         })
     }
 
@@ -180,14 +243,14 @@ impl Unit {
         }
     }
 
-    async fn perform(&self, work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
+    async fn perform(&self, work: Box<Work>, mode: Mode, now: Timestamp) -> Result<(), SessionError> {
         let stopwatch = Stopwatch::start();
         let result = self.carry_out(work, mode, now).await;
         self.engine.events.committed(stopwatch);
         result
     }
 
-    async fn carry_out(&self, mut work: Box<Work>, mode: Mode, now: Timestamp) -> Result<TokenChange, SessionError> {
+    async fn carry_out(&self, mut work: Box<Work>, mode: Mode, now: Timestamp) -> Result<(), SessionError> {
         let engine = &self.engine;
         let seat = match engine.take_seat(&mut work).await {
             Ok(seat) => seat,
@@ -209,18 +272,19 @@ impl Unit {
             engine.leave_seat(&seat).await;
         }
         match result {
-            Ok(stored) => {
+            Ok(()) => {
                 // It has happened: whatever becomes of those who hear of it.
-                work.events(&stored, &engine.terms).for_each(|event| engine.events.emit(event));
-                self.finish(engine.end_surplus(stored, &work).await, &work, mode)
+                work.events(&engine.terms).for_each(|event| engine.events.emit(event));
+                engine.end_surplus(&mut work).await;
+                self.finish(&mut work, mode)
             }
             // A request that only reads does not fail because its session could not be kept alive for longer.
-            Err(_) if work.is_upkeep() => Ok(self.token_change()),
+            Err(_) if work.is_upkeep() => Ok(()),
             Err(error) => {
                 let may_be_lost = engine.terms.policy.is_best_effort() && work.is_data_only() && error.is_temporary();
                 if may_be_lost && mode != Mode::Save {
                     engine.events.lost(work.id(), &error);
-                    return Ok(self.token_change());
+                    return Ok(());
                 }
                 Err(self.fail(work, error))
             }
@@ -236,18 +300,15 @@ impl Unit {
         error
     }
 
-    fn finish(&self, stored: Stored, work: &Work, mode: Mode) -> Result<TokenChange, SessionError> {
-        let dropped = match &stored {
+    fn finish(&self, work: &mut Work, mode: Mode) -> Result<(), SessionError> {
+        let dropped = match work.outcome() {
             Stored::Dropped(reason) => Some(*reason),
             _ => None,
         };
-        if let Some(id) = work.ended_for_others(&stored) {
+        if let Some(id) = work.ended_for_others() {
             self.engine.endings.announce(id);
         }
-        let (written_since, change) = {
-            let mut state = self.state();
-            (state.finish(stored, work), state.token_change(|| self.engine.clock.now()))
-        };
+        let written_since = self.state().finish(work);
         if let Some(reason) = dropped {
             if !work.is_upkeep() {
                 self.engine.events.emit(SessionEvent::Dropped { id: work.id(), reason });
@@ -257,9 +318,10 @@ impl Unit {
                 return Err(ended());
             }
         }
-        let Some(saved) = written_since else { return Ok(change) };
-        self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes())?;
-        Ok(self.token_change())
+        match written_since {
+            Some(saved) => self.rebase(&saved).inspect_err(|_| self.state().drop_data_changes()),
+            None => Ok(()),
+        }
     }
 
     /// Puts the changes that are not stored yet on a newer state of the session. The functions of updates are the
@@ -276,10 +338,6 @@ impl Unit {
                 return Ok(());
             }
         }
-    }
-
-    fn token_change(&self) -> TokenChange {
-        self.state().token_change(|| self.engine.clock.now())
     }
 
     /// What commits of this request have stored that the client has to know, although the last one has failed.

@@ -8,15 +8,37 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::cache;
 use super::cookie::SessionCookie;
-use super::lazy::Visit;
+use super::lazy::{Opened, Visit};
+use super::site_data;
 use super::transport::Place;
 use crate::error::{ErrorKind, SessionError};
 use crate::state::TokenChange;
 
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Completes an answer whose session was read or written.
-pub(super) fn finish<B>(response: &mut Response<B>, change: &TokenChange, visit: &Visit, place: Place) {
+/// Completes an answer whose session was asked for, once that has come to its end; puts another one in its place if that has
+/// failed.
+pub(super) fn complete<B>(
+    answer: &mut Response<B>,
+    ended: Result<TokenChange, SessionError>,
+    visit: &Visit,
+    opened: &Opened,
+    on_error: &impl OnError<B>,
+) {
+    match ended {
+        Ok(change) => {
+            tell(answer, &change, visit, opened.place);
+            site_data::clear(answer, visit, &opened.session);
+        }
+        Err(error) => {
+            replace(answer, on_error.respond(&error));
+            // What an earlier save of this request has stored, the client has to know all the same.
+            tell(answer, &opened.session.stored_token_change(), visit, opened.place);
+        }
+    }
+}
+
+fn tell<B>(response: &mut Response<B>, change: &TokenChange, visit: &Visit, place: Place) {
     let transport = &visit.shared().transport;
     let ours = match change {
         TokenChange::Keep => None,
@@ -51,7 +73,7 @@ struct Told(Vec<(HeaderName, HeaderValue)>);
 
 /// Puts another answer in the place of one. What sessions of layers further in have stored stays stored, so what they have
 /// told the client stays as well.
-pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> Response<B> {
+fn replace<B>(answer: &mut Response<B>, mut instead: Response<B>) {
     if let Some(told) = answer.extensions_mut().remove::<Told>() {
         for (name, value) in &told.0 {
             instead.headers_mut().append(name, value.clone());
@@ -59,7 +81,7 @@ pub(super) fn replace<B>(mut answer: Response<B>, mut instead: Response<B>) -> R
         cache::forbid_storing(instead.headers_mut());
         instead.extensions_mut().insert(told);
     }
-    instead
+    *answer = instead;
 }
 
 impl SessionError {

@@ -9,10 +9,8 @@ use pin_project_lite::pin_project;
 use super::OnError;
 use super::answer;
 use super::lazy::Visit;
-use super::site_data;
-use crate::engine::RunToEnd;
-use crate::error::SessionError;
-use crate::state::{Mode, TokenChange};
+use crate::engine::{Commit, Ending};
+use crate::state::Mode;
 
 pin_project! {
     /// The answer of a [`SessionService`](super::SessionService): the handler's, once the session is committed.
@@ -42,7 +40,7 @@ pin_project! {
     enum Stage<F, ResBody> {
         Handling { #[pin] handler: F },
         Committing {
-            commit: RunToEnd<Result<TokenChange, SessionError>>,
+            commit: Commit,
             response: Option<Response<ResBody>>,
         },
         Answered,
@@ -73,37 +71,26 @@ where
                         this.stage.set(Stage::Answered);
                         return Poll::Ready(Ok(response));
                     };
-                    let session = &opened.session;
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);
-                    if let Some(change) = session.settle(mode) {
-                        answer::finish(&mut response, &change, visit, opened.place);
-                        site_data::clear(&mut response, visit, session);
-                        this.stage.set(Stage::Answered);
-                        return Poll::Ready(Ok(response));
+                    match opened.session.end(mode) {
+                        Ending::AtOnce(result) => {
+                            answer::complete(&mut response, result, visit, opened, this.on_error);
+                            this.stage.set(Stage::Answered);
+                            return Poll::Ready(Ok(response));
+                        }
+                        Ending::Commit(commit) => {
+                            this.stage.set(Stage::Committing { commit, response: Some(response) });
+                        }
                     }
-                    let commit = session.commit(mode);
-                    this.stage.set(Stage::Committing { commit, response: Some(response) });
                 }
                 StageProjection::Committing { commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
-                    let answer = response.take().expect("the answer is there until the commit has ended");
+                    let mut response = response.take().expect("the answer is there until the commit has ended");
                     let visit = this.visit.as_ref().expect("what is committed is the session of a visit");
                     let opened = visit.opened().expect("what is committed was opened");
-                    let stored = result.is_ok();
-                    let (mut answer, change) = match result {
-                        Ok(change) => (answer, change),
-                        // What an earlier save of this request has stored, the client has to know all the same.
-                        Err(error) => {
-                            let instead = answer::replace(answer, this.on_error.respond(&error));
-                            (instead, opened.session.stored_token_change())
-                        }
-                    };
-                    answer::finish(&mut answer, &change, visit, opened.place);
-                    if stored {
-                        site_data::clear(&mut answer, visit, &opened.session);
-                    }
+                    answer::complete(&mut response, result, visit, opened, this.on_error);
                     this.stage.set(Stage::Answered);
-                    return Poll::Ready(Ok(answer));
+                    return Poll::Ready(Ok(response));
                 }
                 StageProjection::Answered => panic!("a future is not polled after it has ended"),
             }

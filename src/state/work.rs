@@ -63,8 +63,8 @@ pub(crate) enum Tell {
 
 /// What a newer record means to a commit that has met a conflict, or does not know how its own call ended.
 pub(crate) enum Rebased {
-    /// The record is this commit's own.
-    Done(Stored),
+    /// Nothing is left to be done: the record is this commit's own, or the changes have no session to go to.
+    Done,
     /// The changes were done again on the newer record: try to store them.
     Again(Step),
 }
@@ -95,7 +95,7 @@ pub(crate) struct Work {
     pub(super) token: Option<Token>,
     /// What that token follows from, if it is one with grace. Made once as well: an earlier try may be what is stored.
     nonce: Option<Nonce>,
-    /// What the last step would leave behind.
+    /// What the last step leaves behind, if it succeeds.
     outcome: Option<Stored>,
     /// A step may have been taken although the store reported a failure.
     unsure: bool,
@@ -149,9 +149,23 @@ impl Work {
         self.base.as_ref().ok().map(Present::shown_token).or(self.token.as_ref())
     }
 
+    /// How the commit has ended, once it has.
+    pub(crate) fn outcome(&self) -> &Stored {
+        self.outcome.as_ref().expect("a step was taken before it succeeded")
+    }
+
+    pub(super) fn take_outcome(&mut self) -> Stored {
+        self.outcome.take().expect("a step was taken before it succeeded")
+    }
+
+    /// The changes have no session to go to.
+    pub(crate) fn be_dropped(&mut self, reason: DropReason) {
+        self.outcome = Some(Stored::Dropped(reason));
+    }
+
     /// The session, if this is how it has ended for others who hold it, or how that became known.
-    pub(crate) fn ended_for_others(&self, stored: &Stored) -> Option<SessionId> {
-        let ended = match stored {
+    pub(crate) fn ended_for_others(&self) -> Option<SessionId> {
+        let ended = match self.outcome() {
             Stored::Saved { .. } => self.lifecycle.rotate.is_some(),
             Stored::Deleted | Stored::Dropped(_) => true,
             Stored::Touched { .. } => false,
@@ -229,17 +243,12 @@ impl Work {
         self.save(&base, data, terms, now)
     }
 
-    /// The call has succeeded: what it left behind.
-    pub(crate) fn done(&mut self) -> Stored {
-        self.outcome.take().expect("a step was taken before it succeeded")
-    }
-
     /// Somebody else has saved, and moved the expiry as well: nothing is left to be done.
-    pub(crate) fn done_by_others(&self) -> Stored {
-        match &self.base {
+    pub(crate) fn be_done_by_others(&mut self) {
+        self.outcome = Some(match &self.base {
             Ok(base) => Stored::Touched { expires_at: base.expires_at, refresh: false },
             Err(_) => Stored::Dropped(DropReason::Ended),
-        }
+        });
     }
 
     /// Somebody else was faster, or nobody knows how the last call ended: what to make of the record that is there now.
@@ -253,9 +262,9 @@ impl Work {
         let known = base.version;
         let newer = match found {
             Recognition::Valid(newer) => newer,
-            Recognition::Latecomer => return Ok(Rebased::Done(Stored::Dropped(DropReason::SecretReplaced))),
+            Recognition::Latecomer => return Ok(self.drop_rebased(DropReason::SecretReplaced)),
             Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord => {
-                return Ok(Rebased::Done(Stored::Dropped(DropReason::Ended)));
+                return Ok(self.drop_rebased(DropReason::Ended));
             }
             Recognition::Unreadable(error) => {
                 return Err(SessionError::new(
@@ -292,6 +301,11 @@ impl Work {
         Ok(Rebased::Again(step))
     }
 
+    fn drop_rebased(&mut self, reason: DropReason) -> Rebased {
+        self.be_dropped(reason);
+        Rebased::Done
+    }
+
     fn delete(&mut self, base: &Present) -> Step {
         self.outcome = Some(Stored::Deleted);
         if self.is_delete_in_any_case() {
@@ -310,7 +324,10 @@ impl Work {
     fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
         let rebased = match newer.due_expiry(now, &terms.policy) {
             Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at, terms)),
-            None => Rebased::Done(Stored::Touched { expires_at: newer.expires_at, refresh: false }),
+            None => {
+                self.outcome = Some(Stored::Touched { expires_at: newer.expires_at, refresh: false });
+                Rebased::Done
+            }
         };
         self.base = Ok(newer);
         rebased

@@ -33,7 +33,7 @@ impl CsrfKey {
     }
 
     pub(crate) fn of(token: &Token, mask: Option<&CsrfMask>) -> Self {
-        let digest = Sha256::new_with_prefix(b"cloakroom: the key of the forms").chain_update(*token.bytes());
+        let digest = Sha256::new_with_prefix(b"cloakroom: the key of the forms").chain_update(token.bytes());
         let mut digest: [u8; 32] = digest.finalize().into();
         let mut key = Self([0; KEY_BYTES]);
         key.0.copy_from_slice(&digest[..KEY_BYTES]);

@@ -5,8 +5,8 @@ use crate::event::SessionEvent;
 
 impl Work {
     /// What has happened to the session's life. Nothing, for most commits.
-    pub(crate) fn events(&self, stored: &Stored, terms: &Terms) -> impl Iterator<Item = SessionEvent> {
-        let (first, second) = match (stored, &self.base) {
+    pub(crate) fn events(&self, terms: &Terms) -> impl Iterator<Item = SessionEvent> {
+        let (first, second) = match (self.outcome(), &self.base) {
             (Stored::Saved { present, .. }, base) => {
                 let id = present.id();
                 let login = self.lifecycle.login.clone().map(|user| SessionEvent::LoggedIn { id, user });
