@@ -28,13 +28,19 @@ impl Timestamp {
     /// This much later, or [`MAX`](Self::MAX).
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(millis(duration)))
     }
 
     /// How much later than `earlier` this is; zero if it is not.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+}
+
+/// As many as can be counted. In 64 bits, which are divided faster than the 128 of `Duration::as_millis`.
+fn millis(duration: Duration) -> i64 {
+    let millis = duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into());
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for Timestamp {
@@ -45,7 +51,6 @@ impl fmt::Debug for Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         match time.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => Self(millis(after)),
             Err(before) => Self(-millis(before.duration())),

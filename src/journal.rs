@@ -8,14 +8,14 @@ use crate::error::SessionError;
 use crate::policy::Limits;
 
 /// Makes the new JSON text of a value from the old one.
-pub(crate) type Update = dyn Fn(Option<&str>) -> Result<Box<str>, SessionError> + Send + Sync;
+pub(crate) type Update = dyn Fn(Option<&str>) -> Result<String, SessionError> + Send + Sync;
 
 /// One change of the data.
 #[derive(Clone)]
 pub(crate) enum Change {
-    Set(OwnedPath, Box<str>),
+    Set(OwnedPath, String),
     /// Only if nothing stands there.
-    SetNew(OwnedPath, Box<str>),
+    SetNew(OwnedPath, String),
     Remove(OwnedPath),
     /// Only if this text still stands there.
     RemoveExact(OwnedPath, Box<str>),
@@ -23,7 +23,7 @@ pub(crate) enum Change {
     /// All but these members of the top level go.
     Keep(Box<[Box<str>]>),
     /// The result, and how to get it again from another value.
-    Update(OwnedPath, Box<str>, Arc<Update>),
+    Update(OwnedPath, String, Arc<Update>),
     Merge(OwnedPath, Arc<Merge>),
 }
 
@@ -31,9 +31,9 @@ pub(crate) enum Change {
 pub(crate) struct Merge {
     pub(crate) fields: Fields,
     /// The object as a whole, for the case that something else stands there, or that they do not fit together.
-    pub(crate) whole: Box<str>,
+    pub(crate) whole: String,
     /// The object for the case that nothing stands there any more: what was not changed does not come back.
-    pub(crate) afresh: Box<str>,
+    pub(crate) afresh: String,
     /// Whether a text is an object of the right type. Fields of two variants of an enum together may be none.
     pub(crate) fits: fn(&str) -> bool,
 }
@@ -197,9 +197,9 @@ mod tests {
     fn increment(at: &str, now: u64) -> Change {
         let update = |old: Option<&str>| {
             let old: u64 = old.map_or(0, |text| text.parse().unwrap());
-            Ok((old + 1).to_string().into())
+            Ok((old + 1).to_string())
         };
-        Change::Update(path(at), now.to_string().into(), Arc::new(update))
+        Change::Update(path(at), now.to_string(), Arc::new(update))
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(crate) struct State {
     bond: Option<Bond>,
     /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
     /// is dropped as long as the state is locked.
-    discarded: Journal,
+    discarded: Option<Journal>,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
 }
@@ -151,7 +151,7 @@ impl State {
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
-            discarded: Journal::default(),
+            discarded: None,
             revision: 0,
         }
     }
@@ -347,7 +347,7 @@ impl State {
     /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
-        self.discarded.append(std::mem::take(&mut self.journal));
+        self.discarded.get_or_insert_default().append(std::mem::take(&mut self.journal));
         if self.changes_user() {
             self.changed = Some(Arc::default());
             self.journal.push(Change::Clear);
@@ -356,8 +356,8 @@ impl State {
     }
 
     /// What is to be dropped without the lock.
-    pub(crate) fn take_discarded(&mut self) -> Journal {
-        std::mem::take(&mut self.discarded)
+    pub(crate) fn take_discarded(&mut self) -> Option<Journal> {
+        self.discarded.take()
     }
 
     /// Whether the commit logs in somebody else than who is logged in now.

@@ -14,7 +14,7 @@ use crate::state::{Bearer, Mode, Next, Present, Recognition, State, Stored, Toke
 /// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
 pub(crate) struct Locked<'a> {
     state: MutexGuard<'a, State>,
-    discarded: Journal,
+    discarded: Option<Journal>,
 }
 
 impl Deref for Locked<'_> {
@@ -87,7 +87,7 @@ impl Unit {
     /// Never held while foreign code runs, the application's or a store's.
     pub(crate) fn state(&self) -> Locked<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked { state, discarded: Journal::default() }
+        Locked { state, discarded: None }
     }
 
     /// Ends the request's part: at once, unless that takes I/O. Then it runs to its end even if nobody waits for it any more.
@@ -104,12 +104,14 @@ impl Unit {
                 self.io.try_take().then(|| Begun { next: state.begin(mode, terms, at), at })
             }
         };
-        let begun = begun.map(|begun| (Turn(self.clone()), begun));
-        let unit = self.clone();
+        let begun = match begun {
+            Some(begun) => Ok((Turn(self.clone()), begun)),
+            None => Err(self.clone()),
+        };
         Ending::Commit(RunToEnd::new(self.engine.running(), async move {
             let (turn, begun) = match begun {
-                Some(begun) => begun,
-                None => unit.begin_in_turn(mode).await,
+                Ok(begun) => begun,
+                Err(unit) => unit.begin_in_turn(mode).await,
             };
             turn.store(mode, begun).await?;
             turn.engine.hand_out(turn.confirmed_token_change().await)

@@ -78,7 +78,7 @@ impl Session {
                     "the counter would go beyond what 64 bits hold; it stays as it is",
                 )
             })?;
-            Ok((new.to_string().into(), new))
+            Ok((new.to_string(), new))
         })
     }
 
@@ -108,7 +108,7 @@ impl Session {
     fn change_text<R>(
         &self,
         path: Segments<'_>,
-        compute: impl Fn(Option<&str>) -> Result<(Box<str>, R), SessionError> + Send + Sync + 'static,
+        compute: impl Fn(Option<&str>) -> Result<(String, R), SessionError> + Send + Sync + 'static,
     ) -> Result<R, SessionError> {
         let owned = path.to_owned()?;
         let compute = Arc::new(compute);
@@ -200,8 +200,8 @@ impl Session {
 }
 
 /// The text of a list with one more value.
-fn with_last(list: Option<&str>, value: &str) -> Result<Box<str>, SessionError> {
-    let Some(list) = list else { return Ok(format!("[{value}]").into()) };
+fn with_last(list: Option<&str>, value: &str) -> Result<String, SessionError> {
+    let Some(list) = list else { return Ok(format!("[{value}]")) };
     let inside = list.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or_else(|| {
         SessionError::new(
             ErrorKind::Decode,
@@ -211,13 +211,11 @@ fn with_last(list: Option<&str>, value: &str) -> Result<Box<str>, SessionError> 
     Ok(match inside.trim() {
         "" => format!("[{value}]"),
         inside => format!("[{inside},{value}]"),
-    }
-    .into())
+    })
 }
 
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Box<str>, SessionError> {
-    // Copied, which takes fewer instructions than to shrink the 128 bytes that it begins with.
-    serde_json::to_string(value).map(|text| Box::from(&*text)).map_err(|error| {
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, SessionError> {
+    serde_json::to_string(value).map_err(|error| {
         SessionError::new(
             ErrorKind::Encode,
             "the value cannot be written as JSON, and was not stored: keys of maps have to be text or numbers",

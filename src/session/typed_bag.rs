@@ -80,7 +80,7 @@ pub struct Bag<T: BagContent> {
     place: OwnedPath,
     value: T,
     /// The value's text before the first change; `None` while there was none.
-    before: Option<Box<str>>,
+    before: Option<String>,
 }
 
 impl<T: BagContent> Bag<T> {
@@ -130,7 +130,7 @@ impl<T: BagContent> Bag<T> {
         &self.session
     }
 
-    fn change(&self, before: &str, after: Box<str>) -> Change {
+    fn change(&self, before: &str, after: String) -> Change {
         let (Ok(old), Ok(new)) = (Data::parse(before), Data::parse(&after)) else {
             return Change::Set(self.place.clone(), after);
         };

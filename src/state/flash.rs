@@ -40,9 +40,9 @@ impl FlashGroup {
 
 /// The stored text of an entry. The nonce tells it from another one with the same value, so that whoever has seen the one
 /// does not take away the other.
-pub(crate) fn entry(value: &str, nonce: u64, only_next_request: bool) -> Box<str> {
+pub(crate) fn entry(value: &str, nonce: u64, only_next_request: bool) -> String {
     let once = if only_next_request { ",1" } else { "" };
-    format!("[{value},\"{nonce:016x}\"{once}]").into()
+    format!("[{value},\"{nonce:016x}\"{once}]")
 }
 
 impl State {

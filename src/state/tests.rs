@@ -44,7 +44,7 @@ fn set(state: &mut State, key: &str, value: &str, terms: &Terms) {
 fn count(state: &mut State, key: &str, terms: &Terms) {
     let again = |old: Option<&str>| {
         let old: u64 = old.map_or(0, |text| text.parse().unwrap());
-        Ok((old + 1).to_string().into_boxed_str())
+        Ok((old + 1).to_string())
     };
     let now = again(state.view().get((&key).segments()).unwrap()).unwrap();
     let path = (&key).segments().to_owned().unwrap();
