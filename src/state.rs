@@ -95,7 +95,7 @@ pub(crate) struct State {
     bond: Option<Bond>,
     /// Changes that are not wanted any more. Their functions are the application's, and so is what they hold: nothing of it
     /// is dropped as long as the state is locked.
-    discarded: Option<Journal>,
+    discarded: Option<Box<Journal>>,
     /// One more at every change: who computes something outside the lock sees whether it still fits.
     revision: u64,
 }
@@ -356,7 +356,7 @@ impl State {
     }
 
     /// What is to be dropped without the lock.
-    pub(crate) fn take_discarded(&mut self) -> Option<Journal> {
+    pub(crate) fn take_discarded(&mut self) -> Option<Box<Journal>> {
         self.discarded.take()
     }
 

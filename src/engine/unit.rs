@@ -14,7 +14,7 @@ use crate::state::{Bearer, Mode, Next, Present, Recognition, State, Stored, Toke
 /// A state under its lock. The fields are dropped in their order: first the lock, then what the state has discarded.
 pub(crate) struct Locked<'a> {
     state: MutexGuard<'a, State>,
-    discarded: Option<Journal>,
+    discarded: Option<Box<Journal>>,
 }
 
 impl Deref for Locked<'_> {
