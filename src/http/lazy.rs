@@ -1,7 +1,7 @@
 //! The sessions of a request that nobody may ever ask for.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use http::{Extensions, HeaderValue, Request};
@@ -229,7 +229,7 @@ impl Visit {
     }
 
     /// The request ends without an answer: nothing of it counts.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(self: &Arc<Self>) {
         if let Some(Opened { session, .. }) = self.close() {
             session.abandon();
         }
@@ -240,9 +240,14 @@ impl Visit {
     }
 
     /// The handler has answered. The session, if anybody asked for it; whoever asks from now on can only read it.
-    pub(super) fn close(&self) -> Option<&Opened> {
-        // In this order: a load that this does not see sees the flag.
-        self.closed.store(true, Ordering::SeqCst);
+    pub(super) fn close(self: &Arc<Self>) -> Option<&Opened> {
+        if Arc::strong_count(self) == 1 {
+            // Nobody is left who could ask, and what others have opened is seen here.
+            fence(Ordering::Acquire);
+        } else {
+            // In this order: a load that this does not see sees the flag.
+            self.closed.store(true, Ordering::SeqCst);
+        }
         self.opened.get()
     }
 }

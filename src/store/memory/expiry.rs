@@ -34,7 +34,7 @@ impl ExpiryQueue {
     pub(super) fn push(&mut self, at: Timestamp, id: SessionId) {
         // By an eighth, and not by as much again: a queue is copied more often, and is never half empty.
         if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(self.0.len() / 8 + 4);
+            self.0.reserve_exact(self.0.len() / 8 + 16);
         }
         self.0.push(Reverse((at, id)));
     }
