@@ -198,7 +198,7 @@ impl Data {
     fn position(&self, escaped: &str) -> Option<usize> {
         // By bytes: a slice of text would look for the boundaries of characters.
         let text = self.text.as_bytes();
-        self.members.keys().position(|key| text[key] == *escaped.as_bytes())
+        self.members.keys().position(|key| key.len() == escaped.len() && text[key] == *escaped.as_bytes())
     }
 
     fn object_at(&self, index: usize) -> Result<Self, SessionError> {

@@ -164,8 +164,9 @@ impl Token {
 
     /// The public handle in it.
     pub fn id(&self) -> SessionId {
-        let (id, _) = self.0.split_first_chunk().expect("a token is longer than an id");
-        SessionId::from_bytes(*id)
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&self.0[..ID_BYTES]);
+        SessionId::from_bytes(id)
     }
 
     /// The text for the client to keep. Whoever has it is taken for the client: hand it over, and do nothing else with it.

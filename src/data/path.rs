@@ -121,8 +121,9 @@ impl<'a> Segments<'a> {
         match &mut self.0 {
             Rest::Dotted(rest) => {
                 let text = (*rest)?;
-                let (segment, behind) = match text.split_once('.') {
-                    Some((segment, behind)) => (segment, Some(behind)),
+                // Paths are short: to look at each byte is done before `split_once` has begun.
+                let (segment, behind) = match text.bytes().position(|byte| byte == b'.') {
+                    Some(dot) => (&text[..dot], Some(&text[dot + 1..])),
                     None => (text, None),
                 };
                 *rest = behind;

@@ -73,10 +73,11 @@ impl Engine {
         let Stored::Saved { present, .. } = work.outcome() else { return };
         let Some(user) = present.contents.extras.user.as_deref().filter(|_| work.is_login()) else { return };
         let limit = self.terms.limits.max_commit_time();
-        match deadline::within(limit, Box::pin(self.keep_newest(most, user, present.id()))).await {
-            Some(Ok(false)) => work.be_dropped(DropReason::Ended),
-            // The login is stored. The next one makes up for what could not be done: an event tells of it.
-            Some(Ok(true) | Err(_)) | None => {}
+        let stays = deadline::within(limit, Box::pin(self.keep_newest(most, user, present.id()))).await;
+        // If it failed the login is stored all the same. The next one makes up for what could not be done: an event tells
+        // of it.
+        if let Some(Ok(false)) = stays {
+            work.be_dropped(DropReason::Ended);
         }
     }
 

@@ -322,12 +322,11 @@ impl Work {
 
     /// Others have saved since this part of the session began, which may be long ago.
     fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
-        let rebased = match newer.due_expiry(now, &terms.policy) {
-            Some(expires_at) => Rebased::Again(self.touch(&newer, expires_at, terms)),
-            None => {
-                self.outcome = Some(Stored::Touched { expires_at: newer.expires_at, refresh: false });
-                Rebased::Done
-            }
+        let rebased = if let Some(expires_at) = newer.due_expiry(now, &terms.policy) {
+            Rebased::Again(self.touch(&newer, expires_at, terms))
+        } else {
+            self.outcome = Some(Stored::Touched { expires_at: newer.expires_at, refresh: false });
+            Rebased::Done
         };
         self.base = Ok(newer);
         rebased
