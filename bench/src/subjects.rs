@@ -93,10 +93,12 @@ pub(crate) fn named(name: &str) -> Option<Subject> {
 
 /// Those that are measured over HTTP, the bare handler first.
 #[cfg(feature = "full")]
-pub(crate) fn served() -> [(&'static str, axum::Router); 3] {
+pub(crate) fn served() -> [(&'static str, axum::Router); 5] {
     use ::cloakroom::{MemoryStore, SessionLayer};
     [
         (BARE, bare::routes()),
+        (FLOOR, floor::routes::<Simple>()),
+        (LOSSLESS, lossless::routes()),
         (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
         (TOWER_SESSIONS, tower_sessions::routes()),
     ]

@@ -1,5 +1,6 @@
 //! The hand-written floors.
 
+use axum::Router;
 use axum::http::StatusCode;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -11,8 +12,11 @@ use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig<S: Scheme>() -> Box<dyn Rig> {
-    let app = routes!(change::<S>).layer(FloorLayer::<S>::new());
-    Box::new(AxumRig::new(app))
+    Box::new(AxumRig::new(routes::<S>()))
+}
+
+pub(super) fn routes<S: Scheme>() -> Router {
+    routes!(change::<S>).layer(FloorLayer::<S>::new())
 }
 
 async fn read<S: Scheme>(session: FloorSession<S>) -> Handled {

@@ -1,5 +1,6 @@
 //! The hand-written floor that loses nothing.
 
+use axum::Router;
 use axum::http::StatusCode;
 
 use crate::floor::lossless::{LosslessLayer, LosslessSession};
@@ -9,7 +10,11 @@ use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
-    Box::new(AxumRig::new(routes!(update).layer(LosslessLayer::new())))
+    Box::new(AxumRig::new(routes()))
+}
+
+pub(super) fn routes() -> Router {
+    routes!(update).layer(LosslessLayer::new())
 }
 
 async fn read(session: LosslessSession) -> Handled {
