@@ -83,8 +83,10 @@ impl Transport {
         self.0.iter().any(|own| other.0.iter().any(|other| own.is_same_as(other)))
     }
 
+    // Inlined, it is written where it stays.
+    #[inline]
     pub(super) fn capture(&self, headers: &HeaderMap) -> Captured {
-        let mut captured = Captured::None;
+        let mut captured = Captured::default();
         for (index, carrier) in self.0.iter().enumerate() {
             for value in headers.get_all(carrier.request_header()) {
                 captured.push((index, value.clone()));
@@ -95,7 +97,7 @@ impl Transport {
 
     /// What the request shows, and where. No text of ours is longer than this.
     pub(super) fn read(&self, captured: &Captured, longest: usize) -> (Shown, Place) {
-        let values_for = |wanted| captured.values().iter().filter(move |(of, _)| *of == wanted).map(|(_, value)| value);
+        let values_for = |wanted| captured.values().filter(move |(of, _)| *of == wanted).map(|(_, value)| value);
         let found = self.0.iter().enumerate().find_map(|(index, carrier)| {
             let shown = carrier.read(values_for(index), longest)?;
             let chunks = match carrier {
@@ -210,30 +212,23 @@ impl Carrier {
 
 /// The header values that may hold a token, unread, each with the number of its carrier: reference counts on the request's
 /// own bytes.
-pub(super) enum Captured {
-    None,
-    One((usize, HeaderValue)),
-    Many(Vec<(usize, HeaderValue)>),
+#[derive(Default)]
+pub(super) struct Captured {
+    /// Most requests have one, if any, and need no list.
+    first: Option<(usize, HeaderValue)>,
+    others: Vec<(usize, HeaderValue)>,
 }
 
 impl Captured {
     fn push(&mut self, value: (usize, HeaderValue)) {
-        *self = match std::mem::replace(self, Self::None) {
-            Self::None => Self::One(value),
-            Self::One(first) => Self::Many(vec![first, value]),
-            Self::Many(mut values) => {
-                values.push(value);
-                Self::Many(values)
-            }
-        };
+        match self.first {
+            None => self.first = Some(value),
+            Some(_) => self.others.push(value),
+        }
     }
 
-    fn values(&self) -> &[(usize, HeaderValue)] {
-        match self {
-            Self::None => &[],
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
-        }
+    fn values(&self) -> impl Iterator<Item = &(usize, HeaderValue)> + Clone {
+        self.first.iter().chain(&self.others)
     }
 }
 
