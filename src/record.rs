@@ -59,12 +59,17 @@ impl Record {
 
     /// What the payload says, decoded if it is not yet.
     pub(crate) fn decode(&self, origin: &Arc<Origin>) -> Result<Decoded, DecodeError> {
-        match &self.payload.0 {
-            Form::Decoded(decoded) => Ok(decoded.clone()),
+        self.clone().into_contents(origin)
+    }
+
+    /// The same of a record that is not needed any more.
+    pub(crate) fn into_contents(self, origin: &Arc<Origin>) -> Result<Decoded, DecodeError> {
+        match self.payload.0 {
+            Form::Decoded(decoded) => Ok(decoded),
             Form::Stored(bytes) => {
                 let binding = Binding { namespace: &origin.namespace, id: self.id, user: self.user.as_deref() };
-                let document = origin.codec.decode(bytes, binding).map_err(DecodeError::Codec)?;
-                Ok(Decoded::from(document::read(&document, self.user.clone(), origin)?))
+                let document = origin.codec.decode(&bytes, binding).map_err(DecodeError::Codec)?;
+                Ok(Decoded::from(document::read(&document, self.user, origin)?))
             }
         }
     }

@@ -102,7 +102,7 @@ impl Engine {
     async fn deed(&self, id: SessionId) -> Result<Deed, SessionError> {
         let now = self.clock.now();
         let Some(record) = self.load(id, now, Reading::Fresh).await? else { return Ok(Deed::None) };
-        Ok(match self.terms.identify(&record, now) {
+        Ok(match self.terms.identify(record, now) {
             Identity::Ours(contents) => read_deed(&contents.data).unwrap_or(Deed::Lost),
             Identity::Unreadable(DecodeError::Newer) => return Err(newer_format()),
             _ => Deed::Lost,

@@ -33,7 +33,7 @@ impl Engine {
         let now = self.clock.now();
         let records = self.call("records_of", index.records_of(user, now)).await?;
         let mut found = Vec::with_capacity(records.len());
-        for record in &records {
+        for record in records {
             found.extend(self.identify(user, record, now)?);
         }
         // Every process has the same order.
@@ -45,7 +45,7 @@ impl Engine {
     pub(crate) async fn revoke(&self, user: &str, id: SessionId) -> Result<bool, SessionError> {
         let now = self.clock.now();
         let Some(record) = self.load(id, now, Reading::Fresh).await? else { return Ok(false) };
-        let found = self.identify(user, &record, now)?;
+        let found = self.identify(user, record, now)?;
         if let Some(session) = &found {
             self.end(session).await?;
         }
@@ -115,11 +115,11 @@ impl Engine {
         Ok(())
     }
 
-    fn identify(&self, user: &str, record: &Record, now: Timestamp) -> Result<Option<Found>, SessionError> {
+    fn identify(&self, user: &str, record: Record, now: Timestamp) -> Result<Option<Found>, SessionError> {
         if record.user.as_deref() != Some(user) {
             return Ok(None);
         }
-        let &Record { id, version, expires_at, .. } = record;
+        let Record { id, version, expires_at, .. } = record;
         match self.terms.identify(record, now) {
             Identity::Ours(contents) => return Ok(Some(Found { id, expires_at, contents, version })),
             Identity::Stranger => {}

@@ -92,7 +92,8 @@ impl Engine {
         let Some(record) = self.load(id, now, Reading::Fresh).await? else {
             return Ok(Seats { id, version: 0, taken: Vec::new() });
         };
-        let contents = match self.terms.identify(&record, now) {
+        let version = record.version;
+        let contents = match self.terms.identify(record, now) {
             Identity::Ours(contents) => Some(contents),
             Identity::Unreadable(DecodeError::Newer) => return Err(newer_format()),
             // Nothing is known of any seats: as when there are none. The sessions are counted all the same.
@@ -100,7 +101,7 @@ impl Engine {
         };
         let taken =
             contents.iter().flat_map(|contents| contents.data.members().filter_map(|(id, until)| entry(&id, until)));
-        Ok(Seats { id, version: record.version, taken: taken.filter(|(_, until)| now < *until).collect() })
+        Ok(Seats { id, version, taken: taken.filter(|(_, until)| now < *until).collect() })
     }
 
     /// `false` if others were faster.

@@ -106,15 +106,16 @@ pub(crate) enum Identity {
 
 impl Terms {
     /// Checks whether a record is a live session under these terms.
-    pub(crate) fn identify(&self, record: &Record, now: Timestamp) -> Identity {
+    pub(crate) fn identify(&self, record: Record, now: Timestamp) -> Identity {
         if !record.is_live(now) {
             return Identity::Stranger;
         }
-        let contents = match record.decode(&self.origin) {
+        let id = record.id;
+        let contents = match record.into_contents(&self.origin) {
             Ok(contents) => contents,
             Err(error) => return Identity::Unreadable(error),
         };
-        if contents.id != record.id {
+        if contents.id != id {
             return Identity::WrongRecord;
         }
         let is_ours = Arc::ptr_eq(&contents.origin, &self.origin) || contents.origin.is_same(&self.origin);
@@ -141,7 +142,8 @@ impl Terms {
         if record.id != token.id() {
             return Recognition::WrongRecord;
         }
-        let contents = match self.identify(&record, now) {
+        let (version, expires_at) = (record.version, record.expires_at);
+        let contents = match self.identify(record, now) {
             Identity::Ours(contents) => contents,
             Identity::Stranger => return Recognition::Stranger,
             Identity::WrongRecord => return Recognition::WrongRecord,
@@ -160,7 +162,7 @@ impl Terms {
                     (GraceReason::Demand, _) => return Recognition::Latecomer,
                     // What led here was in grace itself.
                     (_, Bearer::Newcomer) if in_grace.is_some() => return Recognition::Latecomer,
-                    (_, Bearer::Newcomer) => return Recognition::Replayed(record.version),
+                    (_, Bearer::Newcomer) => return Recognition::Replayed(version),
                     (_, Bearer::Admitted) => {}
                 }
             }
@@ -169,7 +171,7 @@ impl Terms {
             digest = self.digester.digest(&current);
         }
         let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
-        let (csrf, version, expires_at) = (contents.extras.csrf, record.version, record.expires_at);
+        let csrf = contents.extras.csrf;
         Recognition::Valid(Present { token: current, csrf, version, expires_at, contents, shown })
     }
 }
