@@ -332,7 +332,7 @@ async fn a_socket_a_database_and_a_password() {
 async fn the_permissions_in_the_documentation_are_enough() {
     let Some(server) = single("") else { return };
     let mut other = connection(&server).await;
-    let permissions = "~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore \
+    let permissions = "~session:* +ping +evalsha +eval +get +getrange +set +setrange +del +pexpire +zadd +zscore +zrevrange +zrangebyscore \
                        +zremrangebyscore";
     let mut allow = cmd("ACL");
     allow.arg("SETUSER").arg("app").arg("on").arg(">sesame");
