@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value};
 
 /// A script, and how to name it without sending it.
 pub(super) struct Lua {
@@ -30,6 +30,7 @@ local _, line, version, expires, indexed, length, user =
   string.find(head, '^(%d+) (%-?%d+) (%-?%d*) (%d+) ([%d%-]+)\n')
 local behind = version and line + length
 local names = version and string.sub(head, line + 1, behind)
+local stored = head ~= '' or redis.call('GET', KEYS[1])
 ",
             $body
         ))
@@ -42,7 +43,7 @@ pub(super) static CREATE: Lua = lua_with_head!(
 if version then
   if string.find(names, ARGV[3], 1, true) then return 'done' end
   if before(ARGV[1], expires) then return 'exists' end
-elseif head ~= '' then
+elseif stored then
   return 'exists'
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
@@ -54,7 +55,7 @@ return 'done'
 /// live, horizon or nothing.
 pub(super) static SAVE: Lua = lua_with_head!(
     r"
-if head == '' then return 'gone' end
+if not stored then return 'gone' end
 if not version then return 'conflict' end
 if string.find(names, ARGV[7], 1, true) then return 'done' end
 if not before(ARGV[1], expires) then return 'gone' end
@@ -69,9 +70,10 @@ else
     and redis.call('GETRANGE', KEYS[1], behind, behind + user - 1) == wanted
   if not is_indexed then return {'index', wanted} end
 end
-names = string.sub(ARGV[7] .. names, 1, 64)
-local changed = ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. indexed .. ' ' .. #names .. ' ' .. ARGV[5] .. '\n'
-redis.call('SET', KEYS[1], changed .. names .. ARGV[6], 'PX', ARGV[8])
+names = string.sub(names, 1, 56)
+local value = ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. indexed .. ' ' .. #names + 8 .. ' ' .. ARGV[5] .. '\n'
+  .. ARGV[7] .. names .. ARGV[6]
+redis.call('SET', KEYS[1], value, 'PX', ARGV[8])
 return 'done'
 "
 );
@@ -79,7 +81,7 @@ return 'done'
 /// `now`, expected version, expiry, time to live, horizon or nothing.
 pub(super) static TOUCH: Lua = lua_with_head!(
     r"
-if head == '' then return 'gone' end
+if not stored then return 'gone' end
 if not version then return 'conflict' end
 if not before(ARGV[1], expires) then return 'gone' end
 if version ~= ARGV[2] then return 'conflict' end
@@ -130,11 +132,14 @@ impl Lua {
         arguments: &[&[u8]],
     ) -> RedisResult<Value> {
         let sha1 = self.sha1.get_or_init(|| Script::new(self.code).get_hash().to_owned());
-        let by_name = cmd("EVALSHA").arg(sha1).arg(1).arg(key).arg(arguments).query_async(connection).await;
-        match by_name {
-            Err(error) if is_unknown_script(&error) => {
-                cmd("EVAL").arg(self.code).arg(1).arg(key).arg(arguments).query_async(connection).await
-            }
+        let call = |name: &str, script: &str| {
+            let length = arguments.iter().map(|argument| argument.len()).sum::<usize>();
+            let mut call = Cmd::with_capacity(arguments.len() + 4, length + script.len() + key.len() + 8);
+            call.arg(name).arg(script).arg(1).arg(key).arg(arguments);
+            call
+        };
+        match call("EVALSHA", sha1).query_async(connection).await {
+            Err(error) if is_unknown_script(&error) => call("EVAL", self.code).query_async(connection).await,
             answer => answer,
         }
     }
