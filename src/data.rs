@@ -50,7 +50,8 @@ impl Data {
         if length > MAX_TEXT {
             return Err(serde_json::Error::custom("more than 2 GiB of session data"));
         }
-        let mut data = Self { text: String::with_capacity(length + r"{}".len()), members: Members::None };
+        // The braces, less the comma that the last member has not.
+        let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
         for (key, value) in unique(members)? {
             data.append(&key, value);
         }
@@ -419,7 +420,7 @@ impl<'de: 'a, 'a, const DATA: bool> Deserialize<'de> for Object<'a, DATA> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut members, mut data) = (Vec::new(), None);
+                let (mut members, mut data) = (Vec::with_capacity(FEW), None);
                 while let Some(key) = map.next_key::<&RawValue>()? {
                     if !key.get().starts_with('"') {
                         return Err(A::Error::custom("a key is not a string"));

@@ -1,7 +1,7 @@
 //! The store in Redis and Valkey.
 //!
-//! A session is one string at prefix + id, changed by scripts that touch this key and no other, so that every operation
-//! works on a cluster and costs one round trip.
+//! A session is one string at prefix + id, changed by commands and scripts that touch this key and no other, so that every
+//! operation works on a cluster and costs one round trip.
 //!
 //! # The user index
 //!
@@ -326,7 +326,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
             if set.query_async(&mut self.connection.clone()).await.map_err(to_store_error)? {
                 return Ok(CreateOutcome::Created);
             }
-            // There is something: perhaps this very write, or what is only not cleaned up yet.
+            // Something is there: a stranger's, this very write if it was sent twice, or what has expired and is not cleaned up.
             let now = now.as_millis().to_string();
             let arguments: [&[u8]; 4] = [now.as_bytes(), &value, &write, ttl.as_bytes()];
             match self.run(&scripts::CREATE, &key, &arguments).await? {
