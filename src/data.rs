@@ -343,17 +343,20 @@ fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
     Ok(Cow::Borrowed(inner))
 }
 
+/// Keys as they stand between the quotes of canonical JSON, and raw values.
+pub(crate) type TextMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
 /// The members of a JSON object, but for those by the name `data`, and the last of these as an object of its own: the text
 /// is read once.
-pub(crate) fn members_and_data(object: &str) -> serde_json::Result<(Vec<(Cow<'_, str>, &str)>, Option<Data>)> {
+pub(crate) fn members_and_data(object: &str) -> serde_json::Result<(TextMembers<'_>, Option<Data>)> {
     let Object::<true> { members, data } = serde_json::from_str(object)?;
     Ok((unique(members)?, data.map(Data::of).transpose()?))
 }
 
 /// Each key once and escaped in one way only, with its raw value: at its first place and with its last value. In linear time:
 /// keys may be the visitors' choice.
-fn unique(members: RawMembers<'_>) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
-    let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
+fn unique(members: RawMembers<'_>) -> serde_json::Result<TextMembers<'_>> {
+    let (mut unique, mut places) = (TextMembers::with_capacity(members.len()), HashMap::new());
     let are_few = members.len() <= FEW;
     for (key, value) in members {
         let key = canonical_key(key)?;

@@ -18,7 +18,6 @@
 //! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use serde::Deserialize;
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, members_and_data};
+use crate::data::{Data, TextMembers, members_and_data};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -242,7 +241,7 @@ fn is_newer(text: &str) -> bool {
 }
 
 /// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+struct Members<'a>(TextMembers<'a>);
 
 impl<'a> Members<'a> {
     fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
