@@ -41,12 +41,18 @@ impl fmt::Debug for Data {
 impl Data {
     /// Reads the text of a JSON object, in whatever form it comes. Of equal keys the last one counts.
     pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
-        if text.len() > MAX_TEXT {
+        Self::of(serde_json::from_str::<Object<'_>>(text)?.members)
+    }
+
+    fn of(members: RawMembers<'_>) -> serde_json::Result<Self> {
+        let length =
+            members.iter().map(|(key, value)| key.get().len() + value.get().len() + r":,".len()).sum::<usize>();
+        if length > MAX_TEXT {
             return Err(serde_json::Error::custom("more than 2 GiB of session data"));
         }
-        let members = members_of(text)?;
-        let mut data = Self { text: String::with_capacity(text.len()), members: Members::None };
-        for (key, value) in members {
+        // The braces, less the comma that the last member has not.
+        let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
+        for (key, value) in unique(members)? {
             data.append(&key, value);
         }
         Ok(data)
@@ -337,11 +343,20 @@ fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
     Ok(Cow::Borrowed(inner))
 }
 
-/// The members of a JSON object, each key once and escaped in one way only, with its raw value: at its first place and with
-/// its last value. In linear time: keys may be the visitors' choice.
-pub(crate) fn members_of(object: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
-    let Object(members) = serde_json::from_str(object)?;
-    let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
+/// Keys as they stand between the quotes of canonical JSON, and raw values.
+pub(crate) type TextMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
+/// The members of a JSON object, but for those by the name `data`, and the last of these as an object of its own: the text
+/// is read once.
+pub(crate) fn members_and_data(object: &str) -> serde_json::Result<(TextMembers<'_>, Option<Data>)> {
+    let Object::<true> { members, data } = serde_json::from_str(object)?;
+    Ok((unique(members)?, data.map(Data::of).transpose()?))
+}
+
+/// Each key once and escaped in one way only, with its raw value: at its first place and with its last value. In linear time:
+/// keys may be the visitors' choice.
+fn unique(members: RawMembers<'_>) -> serde_json::Result<TextMembers<'_>> {
+    let (mut unique, mut places) = (TextMembers::with_capacity(members.len()), HashMap::new());
     let are_few = members.len() <= FEW;
     for (key, value) in members {
         let key = canonical_key(key)?;
@@ -373,7 +388,7 @@ pub(crate) fn within<'a>(value: &'a str, path: Segments<'_>) -> Result<Option<&'
 
 /// The raw value of one member of an object that is not indexed.
 fn member_of<'a>(object: &'a str, key: &str) -> Result<Option<&'a str>, SessionError> {
-    let Object(members) = serde_json::from_str(object).map_err(|_| not_an_object())?;
+    let Object::<false> { members, .. } = serde_json::from_str(object).map_err(|_| not_an_object())?;
     let escaped = escape(key);
     let of_that_key = |(name, _): &&(&'a RawValue, &'a RawValue)| canonical_key(name).is_ok_and(|name| name == escaped);
     Ok(members.iter().rfind(of_that_key).map(|(_, value)| value.get()))
@@ -387,29 +402,39 @@ fn not_an_object() -> SessionError {
     )
 }
 
-/// The members of an object, neither keys nor values decoded.
-struct Object<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// The members of an object, neither keys nor values decoded. With `DATA` a member by the name `data` is an object, and its
+/// members are apart.
+struct Object<'a, const DATA: bool = false> {
+    members: RawMembers<'a>,
+    data: Option<RawMembers<'a>>,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+type RawMembers<'a> = Vec<(&'a RawValue, &'a RawValue)>;
+
+impl<'de: 'a, 'a, const DATA: bool> Deserialize<'de> for Object<'a, DATA> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        struct Members<const DATA: bool>;
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+        impl<'de, const DATA: bool> Visitor<'de> for Members<DATA> {
+            type Value = Object<'de, DATA>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                let (mut members, mut data) = (Vec::with_capacity(FEW), None);
+                while let Some(key) = map.next_key::<&RawValue>()? {
                     if !key.get().starts_with('"') {
                         return Err(A::Error::custom("a key is not a string"));
                     }
-                    members.push((key, value));
+                    if DATA && key.get() == r#""data""# {
+                        data = Some(map.next_value::<Object<'_>>()?.members);
+                    } else {
+                        members.push((key, map.next_value()?));
+                    }
                 }
-                Ok(Object(members))
+                Ok(Object { members, data })
             }
         }
 

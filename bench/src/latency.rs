@@ -66,9 +66,10 @@ impl Rounds {
         Figure::of(workload, name, "on a core", "ns", found.map_or(&[], |(.., worked)| worked.as_slice()))
     }
 
-    /// The time of `name` less that of `without`, over the time of all `references` together.
-    pub(crate) fn ratio(&self, workload: &str, name: &str, without: &str, references: &[&str]) -> Figure {
-        let own = self.took(name).iter().zip(self.took(without)).map(|(own, without)| own - without);
+    /// The time of `name`, less that of `without` if there is such a part, over the time of all `references` together.
+    pub(crate) fn ratio(&self, workload: &str, name: &str, without: Option<&str>, references: &[&str]) -> Figure {
+        let without = |round: usize| without.map_or(0.0, |name| self.took(name)[round]);
+        let own = self.took(name).iter().enumerate().map(|(round, own)| own - without(round));
         let ratios: Vec<f64> = own
             .enumerate()
             .map(|(round, own)| own / references.iter().map(|name| self.took(name)[round]).sum::<f64>())

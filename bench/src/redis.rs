@@ -23,12 +23,17 @@ use crate::{Outcome, at_once, pin};
 
 const GET: &str = "GET";
 const GET_IN_TIME: &str = "GET with a deadline";
+const SET: &str = "SET";
 const SWAP: &str = "compare-and-swap";
+/// What a write is made of, if it may lose what somebody else has written meanwhile, and if it may not.
+const GET_AND_SET: &str = "GET and SET";
+const GET_AND_SWAP: &str = "GET and compare-and-swap";
 /// The least that replaces a value only if nobody else has: the server has no command for it before version 8.4.
-const SWAP_SCRIPT: &str = "local found = redis.call('GET', KEYS[1])
-if string.sub(found, 1, 1) ~= ARGV[1] then return 0 end
+const SWAP_SCRIPT: &str = "if redis.call('GETRANGE', KEYS[1], 0, 0) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', 3600000)
 return 1";
+/// As many as a session has in the store.
+const BYTES: usize = 1_250;
 const RENEWAL: &str = "renewal";
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -100,16 +105,19 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         }));
     };
     let script = redis::Script::new(SWAP_SCRIPT);
-    let value = vec![b'x'; 1_024];
-    let swap = |times| {
-        runtime.block_on(unconstrained(async {
-            for _ in 0..times {
-                let mut swap = script.key("bare");
-                let swapped: u8 =
-                    swap.arg("x").arg(&value).invoke_async(&mut *connection.borrow_mut()).await.expect("an answer");
-                assert_eq!(swapped, 1);
-            }
-        }));
+    let writing = |read: bool, swap: bool| {
+        let (runtime, connection, script) = (&runtime, &connection, &script);
+        move |times| {
+            runtime.block_on(unconstrained(async {
+                for _ in 0..times {
+                    let connection = &mut connection.borrow_mut();
+                    if read {
+                        get(connection).await;
+                    }
+                    if swap { compare_and_swap(script, connection).await } else { set(connection).await }
+                }
+            }));
+        }
     };
     let rig = RefCell::new(&mut rig);
     let repeat = |path| {
@@ -120,7 +128,10 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(BARE, |times| bare.repeat(READ, Some(&cookie), times)),
         Contestant::new(GET, plain),
         Contestant::new(GET_IN_TIME, get_in_time),
-        Contestant::new(SWAP, swap),
+        Contestant::new(SET, writing(false, false)),
+        Contestant::new(SWAP, writing(false, true)),
+        Contestant::new(GET_AND_SET, writing(true, false)),
+        Contestant::new(GET_AND_SWAP, writing(true, true)),
         Contestant::new("untouched", repeat(UNTOUCHED)),
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
@@ -128,13 +139,15 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
-    let times = [BARE, GET, GET_IN_TIME, SWAP].map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
+    let floors = [GET_IN_TIME, SET, SWAP, GET_AND_SET, GET_AND_SWAP];
+    let times = [BARE, GET].into_iter().chain(floors).map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
+    let floors = floors.map(|name| rounds.ratio("W7", name, None, &[GET]));
     let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
-        let ratio = |reference| rounds.ratio("W7", name, BARE, &[reference]);
+        let ratio = |reference| rounds.ratio("W7", name, Some(BARE), &[reference]);
         [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
-    let write = rounds.ratio("W7", "write", BARE, &[GET, SWAP]);
-    Ok(times.into_iter().flatten().chain(ratios.into_iter().flatten()).chain([write]).collect())
+    let write = [GET_AND_SET, GET_AND_SWAP].map(|floor| rounds.ratio("W7", "write", Some(BARE), &[floor]));
+    Ok(times.flatten().chain(floors).chain(ratios.into_iter().flatten()).chain(write).collect())
 }
 
 async fn get(connection: &mut ConnectionManager) {
@@ -142,10 +155,28 @@ async fn get(connection: &mut ConnectionManager) {
     assert!(!got.is_empty());
 }
 
+async fn set(connection: &mut ConnectionManager) {
+    let set = cmd("SET").arg("bare").arg(new_value()).arg("PX").arg(3_600_000).exec_async(connection).await;
+    set.expect("an answer");
+}
+
+async fn compare_and_swap(script: &redis::Script, connection: &mut ConnectionManager) {
+    let swapped: u8 = script.key("bare").arg("x").arg(new_value()).invoke_async(connection).await.expect("an answer");
+    assert_eq!(swapped, 1);
+}
+
+/// Each time another one: to Lua a text that it has seen before costs less.
+fn new_value() -> Vec<u8> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut value = vec![b'x'; BYTES];
+    value[1..9].copy_from_slice(&COUNT.fetch_add(1, Relaxed).to_be_bytes());
+    value
+}
+
 /// With as many bytes under the key `bare` as a session has.
 async fn connect(address: &str) -> redis::RedisResult<ConnectionManager> {
     let mut connection = Client::open(format!("redis://{address}"))?.get_connection_manager().await?;
-    cmd("SET").arg("bare").arg(vec![b'x'; 1_024]).exec_async(&mut connection).await?;
+    cmd("SET").arg("bare").arg(new_value()).exec_async(&mut connection).await?;
     Ok(connection)
 }
 

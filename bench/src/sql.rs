@@ -130,7 +130,7 @@ fn latency(name: &str, args: &Args, mut rig: AxumRig, cookie: &str, reference: &
     let mut figures: Vec<_> = [BARE, SELECT, UPDATE, "read", "write"].map(|name| rounds.work(&workload, name)).into();
     figures.extend([BARE, SELECT, UPDATE].map(|name| rounds.time(&workload, name)));
     for (name, references) in [("read", &[SELECT][..]), ("write", &[SELECT, UPDATE])] {
-        figures.extend([rounds.time(&workload, name), rounds.ratio(&workload, name, BARE, references)]);
+        figures.extend([rounds.time(&workload, name), rounds.ratio(&workload, name, Some(BARE), references)]);
     }
     figures.extend(["untouched", "new session"].map(|name| rounds.time(&workload, name)));
     figures.extend(at_once::figures(name, &mut rig));

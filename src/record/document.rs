@@ -18,7 +18,6 @@
 //! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use serde::Deserialize;
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, members_of};
+use crate::data::{Data, TextMembers, members_and_data};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -187,7 +186,10 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
 /// What a document of `reader`'s says, or of another origin with its codec.
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
-    let members = Members(members_of(text).map_err(|_| DecodeError::Malformed)?);
+    let Ok((members, data)) = members_and_data(text) else {
+        return Err(if is_newer(text) { DecodeError::Newer } else { DecodeError::Malformed });
+    };
+    let members = Members(members);
     match members.get::<u32>("v")? {
         VERSION => {}
         newer if newer > VERSION => return Err(DecodeError::Newer),
@@ -228,14 +230,18 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         digest: digest(members.get("digest")?)?,
         write: write.map_err(|_| DecodeError::Member("write"))?,
         extras: extras.into(),
-        data: Data::parse(members.text("data").ok_or(DecodeError::Member("data"))?)
-            .map_err(|_| DecodeError::Member("data"))?
-            .into(),
+        data: data.ok_or(DecodeError::Member("data"))?.into(),
     })
 }
 
+/// Whether a document in which `data` may be anything says that it is of a later version.
+fn is_newer(text: &str) -> bool {
+    let members = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    members["v"].as_u64().is_some_and(|version| version > VERSION.into())
+}
+
 /// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+struct Members<'a>(TextMembers<'a>);
 
 impl<'a> Members<'a> {
     fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
@@ -373,6 +379,7 @@ mod tests {
     #[test]
     fn newer_is_told_from_broken() {
         assert!(matches!(read(br#"{"v":2,"entirely":"different"}"#), Err(DecodeError::Newer)));
+        assert!(matches!(read(br#"{"v":2,"data":"different"}"#), Err(DecodeError::Newer)));
         assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Member(_))));
         let bytes = String::from_utf8(write(&contents())).unwrap();
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":9", 1).as_bytes()), Err(DecodeError::Newer)));

@@ -1,7 +1,7 @@
 //! The store in Redis and Valkey.
 //!
-//! A session is one string at prefix + id, changed by scripts that touch this key and no other, so that every operation
-//! works on a cluster and costs one round trip.
+//! A session is one string at prefix + id, changed by commands and scripts that touch this key and no other, so that every
+//! operation works on a cluster and costs one round trip.
 //!
 //! # The user index
 //!
@@ -43,7 +43,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::aio::{ConnectionLike, ConnectionManager};
-use redis::cmd;
+use redis::{Value, cmd};
 use tokio::task::JoinSet;
 
 use super::{
@@ -111,7 +111,7 @@ const LOADED_AT_ONCE: usize = 64;
 /// The session `67e55044-10b1-426f-9247-bb680e5fe0c8` is the string `session:67e55044-10b1-426f-9247-bb680e5fe0c8`. It begins
 /// with a line of its version, its expiry (milliseconds since 1970), and numbers that the store needs for itself; behind that are
 /// user and data. The sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
-/// `~session:* +ping +evalsha +eval +get +set +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`,
+/// `~session:* +ping +evalsha +eval +get +getrange +set +setrange +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`,
 /// and `+scan` for whoever goes through all of them ([`inventory`](SessionStore::inventory), which a cluster does not have).
 ///
 /// # Example: a server
@@ -228,13 +228,18 @@ impl Answer {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
     async fn run(&self, script: &Lua, key: &str, arguments: &[&[u8]]) -> Result<Answer, StoreError> {
         let answer = script.run(&mut self.connection.clone(), key, arguments).await.map_err(to_store_error)?;
-        match answer.iter().map(Vec::as_slice).collect::<Vec<_>>()[..] {
-            [b"done"] => Ok(Answer::Done),
-            [b"exists"] => Ok(Answer::Exists),
-            [b"conflict"] => Ok(Answer::Conflict),
-            [b"gone"] => Ok(Answer::Gone),
-            [b"index", user] => String::from_utf8(user.to_vec()).map(Answer::IndexFirst).map_err(StoreError::corrupt),
-            _ => Err(unexpected_answer()),
+        match answer {
+            Value::BulkString(word) => match word.as_slice() {
+                b"done" => Ok(Answer::Done),
+                b"exists" => Ok(Answer::Exists),
+                b"conflict" => Ok(Answer::Conflict),
+                b"gone" => Ok(Answer::Gone),
+                _ => Err(unexpected_answer()),
+            },
+            index => match redis::from_redis_value::<(String, String)>(index) {
+                Ok((word, user)) if word == "index" => Ok(Answer::IndexFirst(user)),
+                _ => Err(unexpected_answer()),
+            },
         }
     }
 
@@ -315,9 +320,16 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
             };
             let write = self.writes.next();
             let value = value::new(record, &horizon, write, &payload);
-            let [now, ttl] = [now.as_millis().to_string(), time_to_live(record.expires_at, now)];
+            let (key, ttl) = (self.key(record.id), time_to_live(record.expires_at, now));
+            let mut set = cmd("SET");
+            set.arg(&key).arg(&value).arg("NX").arg("PX").arg(&ttl);
+            if set.query_async(&mut self.connection.clone()).await.map_err(to_store_error)? {
+                return Ok(CreateOutcome::Created);
+            }
+            // Something is there: a stranger's, this very write if it was sent twice, or what has expired and is not cleaned up.
+            let now = now.as_millis().to_string();
             let arguments: [&[u8]; 4] = [now.as_bytes(), &value, &write, ttl.as_bytes()];
-            match self.run(&scripts::CREATE, &self.key(record.id), &arguments).await? {
+            match self.run(&scripts::CREATE, &key, &arguments).await? {
                 Answer::Done => Ok(CreateOutcome::Created),
                 Answer::Exists => Ok(CreateOutcome::Exists),
                 _ => Err(unexpected_answer()),
