@@ -29,7 +29,7 @@ use serde::Deserialize;
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, members_of};
+use crate::data::{Data, members_and_data, members_of};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -187,7 +187,11 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
 /// What a document of `reader`'s says, or of another origin with its codec.
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
-    let members = Members(members_of(text).map_err(|_| DecodeError::Malformed)?);
+    // Data that are no object are none that can be read, and what is said about them depends on the version.
+    let (members, data) = members_and_data(text, "data")
+        .or_else(|_| members_of(text).map(|members| (members, None)))
+        .map_err(|_| DecodeError::Malformed)?;
+    let members = Members(members);
     match members.get::<u32>("v")? {
         VERSION => {}
         newer if newer > VERSION => return Err(DecodeError::Newer),
@@ -228,9 +232,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         digest: digest(members.get("digest")?)?,
         write: write.map_err(|_| DecodeError::Member("write"))?,
         extras: extras.into(),
-        data: Data::parse(members.text("data").ok_or(DecodeError::Member("data"))?)
-            .map_err(|_| DecodeError::Member("data"))?
-            .into(),
+        data: data.ok_or(DecodeError::Member("data"))?.into(),
     })
 }
 
@@ -374,7 +376,13 @@ mod tests {
     fn newer_is_told_from_broken() {
         assert!(matches!(read(br#"{"v":2,"entirely":"different"}"#), Err(DecodeError::Newer)));
         assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Member(_))));
+        assert!(matches!(read(br#"{"data":["differently"],"v":2}"#), Err(DecodeError::Newer)));
+        assert!(matches!(read(br#"{"v":1,"id":7,"data":["differently"]}"#), Err(DecodeError::Member(_))));
         let bytes = String::from_utf8(write(&contents())).unwrap();
+        let no_object = bytes.replacen("\"data\":{", "\"data\":7,\"other\":{", 1);
+        assert!(matches!(read(no_object.as_bytes()), Err(DecodeError::Member("data"))));
+        let twice = bytes.replacen("\"data\":{", "\"data\":{\"first\":1},\"d\\u0061ta\":{", 1);
+        assert_eq!(read(twice.as_bytes()).unwrap().data.as_str(), read(bytes.as_bytes()).unwrap().data.as_str());
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":9", 1).as_bytes()), Err(DecodeError::Newer)));
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":0", 1).as_bytes()), Err(DecodeError::Member("v"))));
     }
