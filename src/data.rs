@@ -334,17 +334,17 @@ fn unescape(escaped: &str) -> Cow<'_, str> {
     Cow::Owned(text.expect("keys in canonical data are valid JSON strings"))
 }
 
+/// Keys as canonical JSON has them, and the raw values.
+pub(crate) type RawMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
 /// The members of a JSON object, each key once and escaped in one way only, with its raw value: at its first place and with
 /// its last value.
-pub(crate) fn members_of(object: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &str)>> {
+pub(crate) fn members_of(object: &str) -> serde_json::Result<RawMembers<'_>> {
     serde_json::from_str(object).map(Object::unique)
 }
 
 /// The same without the member of this name, whose value is an object and is read in the same pass: it is most of the text.
-pub(crate) fn members_and_data<'a>(
-    object: &'a str,
-    name: &str,
-) -> serde_json::Result<(Vec<(Cow<'a, str>, &'a str)>, Option<Data>)> {
+pub(crate) fn members_and_data<'a>(object: &'a str, name: &str) -> serde_json::Result<(RawMembers<'a>, Option<Data>)> {
     check_text(object)?;
     let mut json = serde_json::Deserializer::from_str(object);
     let (members, data) = json.deserialize_map(Split(Some(name)))?;
@@ -384,9 +384,9 @@ struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
     /// Each key once, at its first place and with its last value. In linear time: keys may be the visitors' choice.
-    fn unique(self) -> Vec<(Cow<'a, str>, &'a str)> {
+    fn unique(self) -> RawMembers<'a> {
         let Self(members) = self;
-        let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
+        let (mut unique, mut places) = (RawMembers::with_capacity(members.len()), HashMap::new());
         let are_few = members.len() <= FEW;
         for (key, value) in members {
             let place = if are_few {

@@ -18,7 +18,6 @@
 //! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use serde::Deserialize;
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, members_and_data, members_of};
+use crate::data::{Data, RawMembers, members_and_data, members_of};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -237,7 +236,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
 }
 
 /// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+struct Members<'a>(RawMembers<'a>);
 
 impl<'a> Members<'a> {
     fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
