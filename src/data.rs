@@ -41,21 +41,18 @@ impl fmt::Debug for Data {
 impl Data {
     /// Reads the text of a JSON object, in whatever form it comes. Of equal keys the last one counts.
     pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
-        Self::of(serde_json::from_str::<Object<'_>>(text)?.members)
+        check_text(text)?;
+        serde_json::from_str(text).map(Self::of)
     }
 
-    fn of(members: RawMembers<'_>) -> serde_json::Result<Self> {
-        let length =
-            members.iter().map(|(key, value)| key.get().len() + value.get().len() + r":,".len()).sum::<usize>();
-        if length > MAX_TEXT {
-            return Err(serde_json::Error::custom("more than 2 GiB of session data"));
-        }
-        // The braces, less the comma that the last member has not.
+    fn of(object: Object<'_>) -> Self {
+        let members = object.unique();
+        let length: usize = members.iter().map(|(key, value)| key.len() + value.len() + r#","":"#.len()).sum();
         let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
-        for (key, value) in unique(members)? {
+        for (key, value) in members {
             data.append(&key, value);
         }
-        Ok(data)
+        data
     }
 
     /// Reads a value that has to be an object.
@@ -312,6 +309,10 @@ const FEW: usize = 16;
 /// Offsets are kept in 32 bits. Twice this and a bit is the most that one change can make of data that were read.
 const MAX_TEXT: usize = 1 << 31;
 
+fn check_text(text: &str) -> serde_json::Result<()> {
+    if text.len() <= MAX_TEXT { Ok(()) } else { Err(serde_json::Error::custom("more than 2 GiB of session data")) }
+}
+
 fn offset(place: usize) -> u32 {
     u32::try_from(place).expect("session data stay below 4 GiB: reading stops at 2 GiB, Limits at 1 GiB")
 }
@@ -333,45 +334,22 @@ fn unescape(escaped: &str) -> Cow<'_, str> {
     Cow::Owned(text.expect("keys in canonical data are valid JSON strings"))
 }
 
-fn canonical_key(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
-    let quoted = raw.get();
-    let inner = &quoted[1..quoted.len() - 1];
-    if inner.contains('\\') {
-        let key: String = serde_json::from_str(quoted)?;
-        return Ok(Cow::Owned(escape(&key).into_owned()));
-    }
-    Ok(Cow::Borrowed(inner))
+/// Keys as canonical JSON has them, and the raw values.
+pub(crate) type RawMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
+/// The members of a JSON object, each key once and escaped in one way only, with its raw value: at its first place and with
+/// its last value.
+pub(crate) fn members_of(object: &str) -> serde_json::Result<RawMembers<'_>> {
+    serde_json::from_str(object).map(Object::unique)
 }
 
-/// Keys as they stand between the quotes of canonical JSON, and raw values.
-pub(crate) type TextMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
-
-/// The members of a JSON object, but for those by the name `data`, and the last of these as an object of its own: the text
-/// is read once.
-pub(crate) fn members_and_data(object: &str) -> serde_json::Result<(TextMembers<'_>, Option<Data>)> {
-    let Object::<true> { members, data } = serde_json::from_str(object)?;
-    Ok((unique(members)?, data.map(Data::of).transpose()?))
-}
-
-/// Each key once and escaped in one way only, with its raw value: at its first place and with its last value. In linear time:
-/// keys may be the visitors' choice.
-fn unique(members: RawMembers<'_>) -> serde_json::Result<TextMembers<'_>> {
-    let (mut unique, mut places) = (TextMembers::with_capacity(members.len()), HashMap::new());
-    let are_few = members.len() <= FEW;
-    for (key, value) in members {
-        let key = canonical_key(key)?;
-        let place = if are_few {
-            unique.iter().position(|(known, _)| *known == key)
-        } else {
-            let place = *places.entry(key.clone()).or_insert(unique.len());
-            (place < unique.len()).then_some(place)
-        };
-        match place {
-            Some(place) => unique[place].1 = value.get(),
-            None => unique.push((key, value.get())),
-        }
-    }
-    Ok(unique)
+/// The same without the member of this name, whose value is an object and is read in the same pass: it is most of the text.
+pub(crate) fn members_and_data<'a>(object: &'a str, name: &str) -> serde_json::Result<(RawMembers<'a>, Option<Data>)> {
+    check_text(object)?;
+    let mut json = serde_json::Deserializer::from_str(object);
+    let (members, data) = json.deserialize_map(Split(Some(name)))?;
+    json.end()?;
+    Ok((members.unique(), data.map(Data::of)))
 }
 
 /// The raw JSON text at a path below a value.
@@ -388,10 +366,9 @@ pub(crate) fn within<'a>(value: &'a str, path: Segments<'_>) -> Result<Option<&'
 
 /// The raw value of one member of an object that is not indexed.
 fn member_of<'a>(object: &'a str, key: &str) -> Result<Option<&'a str>, SessionError> {
-    let Object::<false> { members, .. } = serde_json::from_str(object).map_err(|_| not_an_object())?;
+    let Object(members) = serde_json::from_str(object).map_err(|_| not_an_object())?;
     let escaped = escape(key);
-    let of_that_key = |(name, _): &&(&'a RawValue, &'a RawValue)| canonical_key(name).is_ok_and(|name| name == escaped);
-    Ok(members.iter().rfind(of_that_key).map(|(_, value)| value.get()))
+    Ok(members.iter().rfind(|(name, _)| *name == escaped).map(|(_, value)| value.get()))
 }
 
 fn not_an_object() -> SessionError {
@@ -402,43 +379,84 @@ fn not_an_object() -> SessionError {
     )
 }
 
-/// The members of an object, neither keys nor values decoded. With `DATA` a member by the name `data` is an object, and its
-/// members are apart.
-struct Object<'a, const DATA: bool = false> {
-    members: RawMembers<'a>,
-    data: Option<RawMembers<'a>>,
+/// The members of an object: keys as canonical JSON has them, and raw values.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Each key once, at its first place and with its last value. In linear time: keys may be the visitors' choice.
+    fn unique(self) -> RawMembers<'a> {
+        let Self(members) = self;
+        let (mut unique, mut places) = (RawMembers::with_capacity(members.len()), HashMap::new());
+        let are_few = members.len() <= FEW;
+        for (key, value) in members {
+            let place = if are_few {
+                unique.iter().position(|(known, _)| *known == key)
+            } else {
+                let place = *places.entry(key.clone()).or_insert(unique.len());
+                (place < unique.len()).then_some(place)
+            };
+            match place {
+                Some(place) => unique[place].1 = value.get(),
+                None => unique.push((key, value.get())),
+            }
+        }
+        unique
+    }
 }
 
-type RawMembers<'a> = Vec<(&'a RawValue, &'a RawValue)>;
-
-impl<'de: 'a, 'a, const DATA: bool> Deserialize<'de> for Object<'a, DATA> {
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<const DATA: bool>;
+        deserializer.deserialize_map(Split(None)).map(|(object, _)| object)
+    }
+}
 
-        impl<'de, const DATA: bool> Visitor<'de> for Members<DATA> {
-            type Value = Object<'de, DATA>;
+/// Reads an object, and apart from it the member of this name, which has to be an object.
+struct Split<'n>(Option<&'n str>);
+
+impl<'de> Visitor<'de> for Split<'_> {
+    type Value = (Object<'de>, Option<Object<'de>>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut members, mut inner) = (Vec::new(), None);
+        while let Some(Key(key)) = map.next_key()? {
+            if self.0 == Some(&*key) {
+                inner = Some(map.next_value()?);
+            } else {
+                members.push((key, map.next_value()?));
+            }
+        }
+        Ok((Object(members), inner))
+    }
+}
+
+/// A key as it stands between the quotes of canonical JSON.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
+                f.write_str("a key")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut members, mut data) = (Vec::with_capacity(FEW), None);
-                while let Some(key) = map.next_key::<&RawValue>()? {
-                    if !key.get().starts_with('"') {
-                        return Err(A::Error::custom("a key is not a string"));
-                    }
-                    if DATA && key.get() == r#""data""# {
-                        data = Some(map.next_value::<Object<'_>>()?.members);
-                    } else {
-                        members.push((key, map.next_value()?));
-                    }
-                }
-                Ok(Object { members, data })
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(escape(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(escape(key).into_owned())))
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_str(Text)
     }
 }
 

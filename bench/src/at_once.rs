@@ -10,10 +10,26 @@ use crate::{Args, Outcome, choice};
 const REQUESTS: u64 = 200;
 const ROUNDS: usize = 5;
 
-/// Every subject with its store in memory.
+/// Every subject with its store in memory, and the store in files.
 pub(crate) fn run(args: &Args) -> Outcome {
     let subjects = choice::subjects(args)?.into_iter().filter(|subject| subject.has_sessions);
-    Ok(subjects.flat_map(|subject| figures(subject.name, &mut *subject.rig())).collect())
+    #[allow(unused_mut, reason = "files are a part of the full build")]
+    let mut all: Vec<_> = subjects.flat_map(|subject| figures(subject.name, &mut *subject.rig())).collect();
+    #[cfg(feature = "full")]
+    if !args.has("--subject") {
+        all.extend(in_files()?);
+    }
+    Ok(all)
+}
+
+/// In a folder that no disk keeps, as the databases: a disk would hide what the rest costs.
+#[cfg(feature = "full")]
+fn in_files() -> Outcome {
+    let folder = crate::servers::folder_in_memory()?;
+    let runtime = crate::rig::runtime();
+    let store = runtime.block_on(cloakroom::FileStore::open(folder.path().join("sessions")))?;
+    let routes = crate::subjects::cloakroom_routes(cloakroom::SessionLayer::new(store));
+    Ok(figures("cloakroom, in files", &mut crate::rig::AxumRig::on(runtime, routes)))
 }
 
 /// How many of the changes are there afterwards, and how long all took beside as many one after another.

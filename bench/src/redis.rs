@@ -86,7 +86,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
     let (mut renewing, renewed) = filled(&address, Due::Always)?;
     let (mut bare, runtime) = (named(BARE).ok_or("no bare handler")?.rig(), runtime());
     servers::keep_apart(server)?;
-    pin::to_one_core()?;
+    let _pinned = pin::to_one_core()?;
     let connection = RefCell::new(runtime.block_on(connect(&address))?);
     let plain = |times| {
         runtime.block_on(unconstrained(async {

@@ -15,6 +15,12 @@ mod server;
 
 pub(crate) use server::Server;
 
+/// A folder that no disk keeps, where the machine has one.
+pub(crate) fn folder_in_memory() -> std::io::Result<tempfile::TempDir> {
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("cloakroom-bench-").tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
 /// Redis without persistence, unless these options say otherwise: a `GET` has none to wait for either.
 pub(crate) fn redis(options: &str) -> Option<Server> {
     let program = server::find("redis-server")?;

@@ -25,6 +25,8 @@ use bare::{Bare, MySqlBare, PostgresBare, SqliteBare};
 
 const SELECT: &str = "SELECT";
 const UPDATE: &str = "UPDATE";
+const LOAD: &str = "SELECT of all columns";
+const LOAD_AND_SWAP: &str = "SELECT of all columns, then compare-and-swap";
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut figures = Vec::new();
@@ -89,9 +91,10 @@ fn mariadb(args: &Args) -> Outcome {
 }
 
 fn sqlite(args: &Args) -> Outcome {
-    let mut folder = tempfile::Builder::new();
-    let folder = folder.prefix("cloakroom-bench-").tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+    let folder = servers::folder_in_memory()?;
     let (path, runtime) = (folder.path().join("sessions.db"), runtime());
+    // Connections are threads. On two cores, luck would decide which of them must wake a core that sleeps.
+    let _pinned = pin::to_one_core()?;
     let store = runtime.block_on(async {
         let store = SqliteStore::open(&path).await?;
         with_both_tables!(store)
@@ -109,7 +112,7 @@ fn rig(runtime: Runtime, layer: SessionLayer) -> Result<(AxumRig, String), Box<d
 }
 
 fn latency(name: &str, args: &Args, mut rig: AxumRig, cookie: &str, reference: &mut dyn Bare) -> Outcome {
-    pin::to_one_core()?;
+    let _pinned = pin::to_one_core()?;
     let workload = format!("W8 {name}");
     let mut bare = named(BARE).ok_or("no bare handler")?.rig();
     let (shared, reference) = (RefCell::new(&mut rig), RefCell::new(reference));
@@ -121,16 +124,22 @@ fn latency(name: &str, args: &Args, mut rig: AxumRig, cookie: &str, reference: &
         Contestant::new(BARE, |times| bare.repeat(READ, Some(cookie), times)),
         Contestant::new(SELECT, |times| reference.borrow_mut().select(times)),
         Contestant::new(UPDATE, |times| reference.borrow_mut().update(times)),
+        Contestant::new(LOAD, |times| reference.borrow_mut().load(times)),
+        Contestant::new(LOAD_AND_SWAP, |times| reference.borrow_mut().change(times)),
         Contestant::new("untouched", repeat(UNTOUCHED)),
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
         Contestant::new("new session", repeat(BEGIN)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 201)?, args.value("--times", 100)?);
-    let mut figures: Vec<_> = [BARE, SELECT, UPDATE, "read", "write"].map(|name| rounds.work(&workload, name)).into();
-    figures.extend([BARE, SELECT, UPDATE].map(|name| rounds.time(&workload, name)));
-    for (name, references) in [("read", &[SELECT][..]), ("write", &[SELECT, UPDATE])] {
-        figures.extend([rounds.time(&workload, name), rounds.ratio(&workload, name, Some(BARE), references)]);
+    let references = [BARE, SELECT, UPDATE, LOAD, LOAD_AND_SWAP];
+    let mut figures: Vec<_> = references.map(|name| rounds.work(&workload, name)).into();
+    figures.extend(["read", "write"].map(|name| rounds.work(&workload, name)));
+    figures.extend(references.map(|name| rounds.time(&workload, name)));
+    let over = [("read", [&[SELECT][..], &[LOAD]]), ("write", [&[SELECT, UPDATE], &[LOAD_AND_SWAP]])];
+    for (name, all) in over {
+        figures.push(rounds.time(&workload, name));
+        figures.extend(all.map(|references| rounds.ratio(&workload, name, Some(BARE), references)));
     }
     figures.extend(["untouched", "new session"].map(|name| rounds.time(&workload, name)));
     figures.extend(at_once::figures(name, &mut rig));

@@ -10,7 +10,7 @@ use crate::work::Work;
 use crate::{Outcome, alloc, choice, pin};
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    pin::to_one_core()?;
+    let _pinned = pin::to_one_core()?;
     let (rounds, times) = (args.value("--rounds", 31)?, args.value("--times", 10_000)?);
     let chosen = choice::subjects(args)?;
     for subject in &chosen {

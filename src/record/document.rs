@@ -28,7 +28,7 @@ use serde::Deserialize;
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, TextMembers, members_and_data};
+use crate::data::{Data, RawMembers, members_and_data, members_of};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -186,9 +186,10 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
 /// What a document of `reader`'s says, or of another origin with its codec.
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
-    let Ok((members, data)) = members_and_data(text) else {
-        return Err(if is_newer(text) { DecodeError::Newer } else { DecodeError::Malformed });
-    };
+    // Data that are no object are none that can be read, and what is said about them depends on the version.
+    let (members, data) = members_and_data(text, "data")
+        .or_else(|_| members_of(text).map(|members| (members, None)))
+        .map_err(|_| DecodeError::Malformed)?;
     let members = Members(members);
     match members.get::<u32>("v")? {
         VERSION => {}
@@ -234,14 +235,8 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
     })
 }
 
-/// Whether a document in which `data` may be anything says that it is of a later version.
-fn is_newer(text: &str) -> bool {
-    let members = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-    members["v"].as_u64().is_some_and(|version| version > VERSION.into())
-}
-
 /// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
-struct Members<'a>(TextMembers<'a>);
+struct Members<'a>(RawMembers<'a>);
 
 impl<'a> Members<'a> {
     fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
@@ -379,9 +374,14 @@ mod tests {
     #[test]
     fn newer_is_told_from_broken() {
         assert!(matches!(read(br#"{"v":2,"entirely":"different"}"#), Err(DecodeError::Newer)));
-        assert!(matches!(read(br#"{"v":2,"data":"different"}"#), Err(DecodeError::Newer)));
         assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Member(_))));
+        assert!(matches!(read(br#"{"data":["differently"],"v":2}"#), Err(DecodeError::Newer)));
+        assert!(matches!(read(br#"{"v":1,"id":7,"data":["differently"]}"#), Err(DecodeError::Member(_))));
         let bytes = String::from_utf8(write(&contents())).unwrap();
+        let no_object = bytes.replacen("\"data\":{", "\"data\":7,\"other\":{", 1);
+        assert!(matches!(read(no_object.as_bytes()), Err(DecodeError::Member("data"))));
+        let twice = bytes.replacen("\"data\":{", "\"data\":{\"first\":1},\"d\\u0061ta\":{", 1);
+        assert_eq!(read(twice.as_bytes()).unwrap().data.as_str(), read(bytes.as_bytes()).unwrap().data.as_str());
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":9", 1).as_bytes()), Err(DecodeError::Newer)));
         assert!(matches!(read(bytes.replacen("\"v\":1", "\"v\":0", 1).as_bytes()), Err(DecodeError::Member("v"))));
     }

@@ -20,8 +20,8 @@ use super::{
     CreateOutcome, ExpiredRecord, Page, Payload, Record, SaveOutcome, SessionId, StoreError, StoreErrorKind, Timestamp,
     Version,
 };
-use connections::Connections;
-use dialect::{Dialect, Row, Value};
+use connections::{Connections, Lease};
+use dialect::{Dialect, Row, Select, Value};
 use table::{LISTED, Statements, Table};
 
 #[cfg(feature = "mysql")]
@@ -127,20 +127,26 @@ impl<DB: Dialect> Sql<DB> {
         lease.settle(result)
     }
 
-    async fn read(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Record>, StoreError> {
-        self.rows(statement, values).await?.into_iter().map(Row::into_record).collect()
+    async fn rows(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.fetch(self.connections.reads.lease().await, statement, values, Select::Many).await
     }
 
     /// Reading can be done twice. A held connection that turns out to be dead costs no more than that.
-    async fn rows(&self, statement: &SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut lease = self.connections.reads.lease().await.map_err(connections::store_error::<DB>)?;
+    async fn fetch(
+        &self,
+        mut lease: Result<Lease<'_, DB>, sqlx::Error>,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+        select: Select,
+    ) -> Result<Vec<Row>, StoreError> {
         loop {
-            let may_be_stale = lease.is_reused();
-            let result = DB::fetch(lease.connection(), statement.clone(), values).await;
-            match lease.settle(result) {
+            let mut leased = lease.map_err(connections::store_error::<DB>)?;
+            let may_be_stale = leased.is_reused();
+            let result = DB::fetch(leased.connection(), statement.clone(), values, select).await;
+            match leased.settle(result) {
                 Ok(rows) => return Ok(rows),
                 Err(error) if may_be_stale && connections::is_lost::<DB>(&error) => {
-                    lease = self.connections.reads.fresh_lease().await.map_err(connections::store_error::<DB>)?;
+                    lease = self.connections.reads.fresh_lease().await;
                 }
                 Err(error) => return Err(connections::store_error::<DB>(error)),
             }
@@ -150,11 +156,11 @@ impl<DB: Dialect> Sql<DB> {
     async fn create(&self, record: &Record) -> Result<CreateOutcome, StoreError> {
         let payload = record.payload.to_bytes()?;
         let values = [
-            Value::Bytes(record.id.as_bytes()),
             Value::Int(bigint(record.version)?),
             user_value::<DB>(record)?,
             Value::Int(record.expires_at.as_millis()),
             Value::Bytes(&payload),
+            Value::Bytes(record.id.as_bytes()),
         ];
         match self.write_payload(&self.statements.create, &values, payload.len()).await? {
             0 => Ok(CreateOutcome::Exists),
@@ -164,7 +170,9 @@ impl<DB: Dialect> Sql<DB> {
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let values = [Value::Bytes(id.as_bytes()), Value::Int(now.as_millis())];
-        Ok(self.read(&self.statements.load, &values).await?.pop())
+        let lease = self.connections.lease_for_load().await;
+        let row = self.fetch(lease, &self.statements.load, &values, Select::One).await?.pop();
+        row.map(|row| row.into_record(id)).transpose()
     }
 
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError> {
@@ -258,12 +266,12 @@ impl<DB: Dialect> Sql<DB> {
         let rows = self.rows(&self.statements.page, &values).await?;
         let (mut page, found, mut last) = (Page::default(), rows.len(), None);
         for row in rows {
-            last = row.id().or(last);
-            match (row.id(), row.into_record()) {
-                (_, Ok(record)) => page.records.push(record),
-                (Some(id), Err(_)) => page.unreadable.push(id),
-                // Another's row: ids have 16 bytes.
-                (None, Err(_)) => {}
+            // Without an id it is another's row: ids have 16 bytes.
+            let Some(id) = row.id() else { continue };
+            last = Some(id);
+            match row.into_record(id) {
+                Ok(record) => page.records.push(record),
+                Err(_) => page.unreadable.push(id),
             }
         }
         page.next = Page::behind(last, found, limit);
@@ -272,7 +280,12 @@ impl<DB: Dialect> Sql<DB> {
 
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
         let values = [Value::User(Some(user)), Value::Int(now.as_millis())];
-        self.read(&self.statements.records_of, &values).await
+        let rows = self.rows(&self.statements.records_of, &values).await?;
+        let read = |row: Row| {
+            let id = row.id().ok_or_else(|| StoreError::corrupt("an id that has not 16 bytes"))?;
+            row.into_record(id)
+        };
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -297,7 +310,7 @@ fn user_value<DB: Dialect>(record: &Record) -> Result<Value<'_>, StoreError> {
 
 impl Row {
     fn id(&self) -> Option<SessionId> {
-        self.id[..].try_into().ok().map(SessionId::from_bytes)
+        self.id.as_deref()?.try_into().ok().map(SessionId::from_bytes)
     }
 
     /// What cannot be read of it is left out: it is to be deleted all the same.
@@ -309,9 +322,9 @@ impl Row {
         })
     }
 
-    fn into_record(self) -> Result<Record, StoreError> {
+    fn into_record(self, id: SessionId) -> Result<Record, StoreError> {
         Ok(Record {
-            id: self.id().ok_or_else(|| StoreError::corrupt("an id that has not 16 bytes"))?,
+            id,
             version: Version::try_from(self.version).map_err(StoreError::corrupt)?,
             user: match self.user {
                 Some(user) => Some(String::from_utf8(user).map_err(StoreError::corrupt)?.into()),

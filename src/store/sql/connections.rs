@@ -35,6 +35,18 @@ impl<DB: Dialect> Clone for Connections<DB> {
     }
 }
 
+impl<DB: Dialect> Connections<DB> {
+    /// A connection to read one record with: that which writes, if nobody needs it now. It still knows the pages that it has
+    /// written; any other of SQLite's connections has to forget its own when somebody has written.
+    pub(super) async fn lease_for_load(&self) -> Result<Lease<'_, DB>, sqlx::Error> {
+        let idle = if Arc::ptr_eq(&self.reads, &self.writes) { None } else { self.writes.idle_lease() };
+        match idle {
+            Some(lease) => Ok(lease),
+            None => self.reads.lease().await,
+        }
+    }
+}
+
 impl<DB: Dialect> From<Source<DB>> for Connections<DB> {
     fn from(source: Source<DB>) -> Self {
         let source = Arc::new(source);
@@ -113,6 +125,14 @@ impl<DB: Dialect> Source<DB> {
         }
     }
 
+    /// A connection that can be had without waiting and without asking whether it lives.
+    fn idle_lease(&self) -> Option<Lease<'_, DB>> {
+        match self {
+            Self::Held(held) => held.idle_lease(),
+            Self::Pool(_) => None,
+        }
+    }
+
     /// A connection that nobody has used yet, where that can be had.
     pub(super) async fn fresh_lease(&self) -> Result<Lease<'_, DB>, sqlx::Error> {
         match self {
@@ -136,6 +156,12 @@ impl<DB: Dialect> Held<DB> {
             None => self.connect().await?,
         };
         Ok(Lease { connection: Leased::Held { connection, held: self, _permit: permit }, is_reused })
+    }
+
+    fn idle_lease(&self) -> Option<Lease<'_, DB>> {
+        let permit = self.permits.try_acquire().ok()?;
+        let connection = self.lock().pop_if(|idle| idle.since.elapsed() <= TRUSTED)?.connection;
+        Some(Lease { connection: Leased::Held { connection, held: self, _permit: permit }, is_reused: true })
     }
 
     /// An idle connection that is alive, as far as one can tell.
@@ -251,5 +277,41 @@ pub(super) fn store_error<DB: Dialect>(error: sqlx::Error) -> StoreError {
         },
         sqlx::Error::ColumnDecode { .. } => StoreError::corrupt(error),
         _ => StoreError::other(error),
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use sqlx::Sqlite;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    fn are_leased(source: &Source<Sqlite>) -> bool {
+        let Source::Held(held) = source else { unreachable!("the test has no pool") };
+        held.permits.available_permits() == 0
+    }
+
+    #[tokio::test]
+    async fn a_load_takes_the_connection_that_writes_while_that_is_idle() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("sessions.db")).create_if_missing(true);
+        let source = || Arc::new(Source::<Sqlite>::held(options.clone(), 1));
+        let connections = Connections { reads: source(), writes: source() };
+        let (reads, writes) = (&connections.reads, &connections.writes);
+
+        let first = connections.lease_for_load().await.unwrap();
+        assert!(are_leased(reads) && !are_leased(writes), "nobody opens it in order to read");
+        first.settle(Ok(())).unwrap();
+
+        writes.lease().await.unwrap().settle(Ok(())).unwrap();
+        let idle = connections.lease_for_load().await.unwrap();
+        assert!(are_leased(writes) && !are_leased(reads) && idle.is_reused());
+        idle.settle(Ok(())).unwrap();
+
+        let writing = writes.lease().await.unwrap();
+        let meanwhile = connections.lease_for_load().await.unwrap();
+        assert!(are_leased(reads), "who writes holds up nobody who reads");
+        meanwhile.settle(Ok(())).unwrap();
+        writing.settle(Ok(())).unwrap();
     }
 }

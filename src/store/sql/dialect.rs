@@ -12,11 +12,21 @@ pub(super) enum Value<'a> {
     User(Option<&'a str>),
 }
 
-/// The columns of a record, as every statement that reads selects them.
-pub(super) const COLUMNS: &str = "id, version, user_id, expires_at, payload";
+/// The columns of a record beside its id, as every statement that reads selects them.
+pub(super) const COLUMNS: &str = "version, user_id, expires_at, payload";
+
+/// How many records a statement can select.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Select {
+    /// That of an id: [`COLUMNS`] are all.
+    One,
+    /// Any number: [`COLUMNS`], and the id behind them.
+    Many,
+}
 
 pub(super) struct Row {
-    pub(super) id: Vec<u8>,
+    /// Of a row among [`Many`](Select::Many).
+    pub(super) id: Option<Vec<u8>>,
     pub(super) version: i64,
     pub(super) user: Option<Vec<u8>>,
     pub(super) expires_at: i64,
@@ -77,6 +87,7 @@ pub(super) trait Dialect: Database {
         connection: &'c mut Self::Connection,
         statement: SqlStr,
         values: &'c [Value<'c>],
+        select: Select,
     ) -> impl Future<Output = Result<Vec<Row>, sqlx::Error>> + Send + 'c;
 
     /// How many bytes a packet to the server may have, if it says so.
@@ -87,10 +98,9 @@ pub(super) trait Dialect: Database {
     }
 }
 
-/// The part of a [`Dialect`] that has the same words for every database, but not the same types. `$user` is the type of
-/// the column that keeps the user.
-macro_rules! run_with {
-    ($user:ty) => {
+/// The part of a [`Dialect`] that has the same words for every database, but not the same types.
+macro_rules! run {
+    () => {
         async fn execute<'c>(
             connection: &'c mut Self::Connection,
             statement: SqlStr,
@@ -103,24 +113,22 @@ macro_rules! run_with {
             connection: &'c mut Self::Connection,
             statement: SqlStr,
             values: &'c [Value<'c>],
+            select: Select,
         ) -> Result<Vec<Row>, sqlx::Error> {
-            let rows = bind(statement, values).fetch_all(connection).await?;
-            let read = |row: <Self as Database>::Row| {
-                Ok(Row {
-                    id: row.try_get(0)?,
-                    version: row.try_get(1)?,
-                    user: row.try_get::<Option<$user>, _>(2)?.map(Vec::from),
-                    expires_at: row.try_get(3)?,
-                    payload: row.try_get(4)?,
-                })
+            let query = bind(statement, values);
+            let rows = match select {
+                // SQLite's thread has one thing to tell, and not the row, the end, and that there is no more.
+                Select::One => query.fetch_optional(connection).await?.into_iter().collect(),
+                Select::Many => query.fetch_all(connection).await?,
             };
-            rows.into_iter().map(read).collect()
+            rows.iter().map(|row| read(row, select)).collect()
         }
     };
 }
 
-/// The statement with its parameters, for the database of the module that calls it.
-macro_rules! bind_with {
+/// A statement with its parameters, and a row that it selects, for the database of the module that calls it. `$user` is the
+/// type of the column that keeps the user.
+macro_rules! bind_and_read {
     ($database:ty, $user:ty) => {
         fn bind(
             statement: SqlStr,
@@ -136,7 +144,17 @@ macro_rules! bind_with {
             }
             query
         }
+
+        fn read(row: &<$database as Database>::Row, select: Select) -> Result<Row, sqlx::Error> {
+            Ok(Row {
+                id: (select == Select::Many).then(|| row.try_get(4)).transpose()?,
+                version: row.try_get(0)?,
+                user: row.try_get::<Option<$user>, _>(1)?.map(Vec::from),
+                expires_at: row.try_get(2)?,
+                payload: row.try_get(3)?,
+            })
+        }
     };
 }
 
-pub(super) use {bind_with, run_with};
+pub(super) use {bind_and_read, run};

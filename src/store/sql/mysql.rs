@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{Database, MySql, Row as _, SqlStr};
 
 use super::connections::{self, Source};
-use super::dialect::{Dialect, Fault, Row, Value, bind_with, run_with};
+use super::dialect::{Dialect, Fault, Row, Select, Value, bind_and_read, run};
 use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
@@ -111,7 +111,7 @@ impl MysqlStore {
 
 sql_store!(MysqlStore, MySql);
 
-bind_with!(MySql, Vec<u8>);
+bind_and_read!(MySql, Vec<u8>);
 
 impl Dialect for MySql {
     const USER_BYTES: usize = 1_024;
@@ -152,7 +152,7 @@ impl Dialect for MySql {
         }
     }
 
-    run_with!(Vec<u8>);
+    run!();
 
     async fn packet_limit(connection: &mut Self::Connection) -> Result<Option<usize>, sqlx::Error> {
         let row = sqlx::query("SELECT CAST(@@max_allowed_packet AS SIGNED)").fetch_one(connection).await?;

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{Database, Postgres, Row as _, SqlStr};
 
 use super::connections::{self, Source};
-use super::dialect::{Dialect, Fault, Row, Value, bind_with, run_with};
+use super::dialect::{Dialect, Fault, Row, Select, Value, bind_and_read, run};
 use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
@@ -113,7 +113,7 @@ impl PostgresStore {
 
 sql_store!(PostgresStore, Postgres);
 
-bind_with!(Postgres, String);
+bind_and_read!(Postgres, String);
 
 impl Dialect for Postgres {
     const USER_BYTES: usize = 2_600;
@@ -158,5 +158,5 @@ impl Dialect for Postgres {
         }
     }
 
-    run_with!(String);
+    run!();
 }

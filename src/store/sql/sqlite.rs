@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSy
 use sqlx::{Database, Row as _, SqlStr, Sqlite};
 
 use super::connections::{Connections, Source};
-use super::dialect::{Dialect, Fault, Row, Value, bind_with, run_with};
+use super::dialect::{Dialect, Fault, Row, Select, Value, bind_and_read, run};
 use super::table::Table;
 use super::{Sql, sql_store};
 use crate::error::ConfigError;
@@ -33,8 +33,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Keeps sessions in an SQLite file: the durable store for one machine, without a server.
 ///
 /// The file is in WAL mode, and every write is on disk before it is acknowledged (`synchronous = FULL`): a logout stays
-/// a logout when the power fails. One connection writes and up to four read at the same time. Several processes may use the
-/// file.
+/// a logout when the power fails. One connection writes, and reads when nobody writes; up to four more read at the same time.
+/// Several processes may use the file.
 ///
 /// Clones share their connections.
 ///
@@ -149,7 +149,7 @@ fn create_file(path: &Path) -> io::Result<()> {
 
 sql_store!(SqliteStore, Sqlite);
 
-bind_with!(Sqlite, String);
+bind_and_read!(Sqlite, String);
 
 impl Dialect for Sqlite {
     const USER_BYTES: usize = 1 << 20;
@@ -189,5 +189,5 @@ impl Dialect for Sqlite {
         }
     }
 
-    run_with!(String);
+    run!();
 }
