@@ -41,18 +41,7 @@ impl fmt::Debug for Data {
 impl Data {
     /// Reads the text of a JSON object, in whatever form it comes. Of equal keys the last one counts.
     pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
-        check_text(text)?;
-        serde_json::from_str(text).map(Self::of)
-    }
-
-    fn of(object: Object<'_>) -> Self {
-        let members = object.unique();
-        let length: usize = members.iter().map(|(key, value)| key.len() + value.len() + r#","":"#.len()).sum();
-        let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
-        for (key, value) in members {
-            data.append(&key, value);
-        }
-        data
+        serde_json::from_str(text)
     }
 
     /// Reads a value that has to be an object.
@@ -309,10 +298,6 @@ const FEW: usize = 16;
 /// Offsets are kept in 32 bits. Twice this and a bit is the most that one change can make of data that were read.
 const MAX_TEXT: usize = 1 << 31;
 
-fn check_text(text: &str) -> serde_json::Result<()> {
-    if text.len() <= MAX_TEXT { Ok(()) } else { Err(serde_json::Error::custom("more than 2 GiB of session data")) }
-}
-
 fn offset(place: usize) -> u32 {
     u32::try_from(place).expect("session data stay below 4 GiB: reading stops at 2 GiB, Limits at 1 GiB")
 }
@@ -332,24 +317,6 @@ fn unescape(escaped: &str) -> Cow<'_, str> {
     }
     let text = serde_json::from_str(&format!("\"{escaped}\""));
     Cow::Owned(text.expect("keys in canonical data are valid JSON strings"))
-}
-
-/// Keys as canonical JSON has them, and the raw values.
-pub(crate) type RawMembers<'a> = Vec<(Cow<'a, str>, &'a str)>;
-
-/// The members of a JSON object, each key once and escaped in one way only, with its raw value: at its first place and with
-/// its last value.
-pub(crate) fn members_of(object: &str) -> serde_json::Result<RawMembers<'_>> {
-    serde_json::from_str(object).map(Object::unique)
-}
-
-/// The same without the member of this name, whose value is an object and is read in the same pass: it is most of the text.
-pub(crate) fn members_and_data<'a>(object: &'a str, name: &str) -> serde_json::Result<(RawMembers<'a>, Option<Data>)> {
-    check_text(object)?;
-    let mut json = serde_json::Deserializer::from_str(object);
-    let (members, data) = json.deserialize_map(Split(Some(name)))?;
-    json.end()?;
-    Ok((members.unique(), data.map(Data::of)))
 }
 
 /// The raw JSON text at a path below a value.
@@ -379,14 +346,30 @@ fn not_an_object() -> SessionError {
     )
 }
 
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Object::deserialize(deserializer)?.unique();
+        let length: usize = members.iter().map(|(key, value)| key.len() + value.len() + r#","":"#.len()).sum();
+        if length > MAX_TEXT {
+            return Err(D::Error::custom("more than 2 GiB of session data"));
+        }
+        // The braces, less the comma that the last member has not.
+        let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
+        for (key, value) in members {
+            data.append(&key, value);
+        }
+        Ok(data)
+    }
+}
+
 /// The members of an object: keys as canonical JSON has them, and raw values.
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
     /// Each key once, at its first place and with its last value. In linear time: keys may be the visitors' choice.
-    fn unique(self) -> RawMembers<'a> {
+    fn unique(self) -> Vec<(Cow<'a, str>, &'a str)> {
         let Self(members) = self;
-        let (mut unique, mut places) = (RawMembers::with_capacity(members.len()), HashMap::new());
+        let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
         let are_few = members.len() <= FEW;
         for (key, value) in members {
             let place = if are_few {
@@ -406,30 +389,25 @@ impl<'a> Object<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Split(None)).map(|(object, _)| object)
-    }
-}
+        struct Members;
 
-/// Reads an object, and apart from it the member of this name, which has to be an object.
-struct Split<'n>(Option<&'n str>);
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
 
-impl<'de> Visitor<'de> for Split<'_> {
-    type Value = (Object<'de>, Option<Object<'de>>);
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut members, mut inner) = (Vec::new(), None);
-        while let Some(Key(key)) = map.next_key()? {
-            if self.0 == Some(&*key) {
-                inner = Some(map.next_value()?);
-            } else {
-                members.push((key, map.next_value()?));
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(FEW);
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    members.push((key, value));
+                }
+                Ok(Object(members))
             }
         }
-        Ok((Object(members), inner))
+
+        deserializer.deserialize_map(Members)
     }
 }
 

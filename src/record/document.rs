@@ -18,42 +18,24 @@
 //! Times and durations are milliseconds. `name`, `end_by`, `idle`, `bond`, `csrf`, `persistent`, `login`, `label`, `since` and `superseded` are left out
 //! where they say nothing.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::str;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, RawMembers, members_and_data, members_of};
+use crate::data::Data;
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
-
-/// All members of this version.
-const KNOWN: &[&str] = &[
-    "v",
-    "ns",
-    "name",
-    "id",
-    "created",
-    "deadline",
-    "end_by",
-    "idle",
-    "bond",
-    "csrf",
-    "persistent",
-    "login",
-    "label",
-    "digest",
-    "since",
-    "superseded",
-    "write",
-    "data",
-];
 
 /// About how many bytes a document takes beside its data.
 pub(super) const OVERHEAD: usize = 256;
@@ -162,7 +144,7 @@ fn entry(old: &Superseded) -> serde_json::Value {
     }
 }
 
-fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
+fn superseded_by(entry: &[serde_json::Value]) -> Option<Superseded> {
     let time = |value: &serde_json::Value| value.as_i64().map(Timestamp::from_millis);
     let [digest, until, grace @ ..] = entry else { return None };
     Some(Superseded {
@@ -186,84 +168,167 @@ fn superseded(entry: &[serde_json::Value]) -> Option<Superseded> {
 /// What a document of `reader`'s says, or of another origin with its codec.
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
-    // Data that are no object are none that can be read, and what is said about them depends on the version.
-    let (members, data) = members_and_data(text, "data")
-        .or_else(|_| members_of(text).map(|members| (members, None)))
-        .map_err(|_| DecodeError::Malformed)?;
-    let members = Members(members);
-    match members.get::<u32>("v")? {
-        VERSION => {}
-        newer if newer > VERSION => return Err(DecodeError::Newer),
-        _ => return Err(DecodeError::Member("v")),
-    }
-    let digest = |text: &str| TokenDigest::from_text(text).ok_or(DecodeError::Member("digest"));
-    let entries = members.find::<Vec<Vec<serde_json::Value>>>("superseded")?.unwrap_or_default();
-    let superseded = entries
-        .iter()
-        .map(|entry| superseded(entry).ok_or(DecodeError::Member("superseded")))
-        .collect::<Result<_, _>>()?;
-    let bond = |text: &str| TokenDigest::from_text(text).ok_or(DecodeError::Member("bond"));
-    let csrf = |text: &str| CsrfMask::from_text(text).ok_or(DecodeError::Member("csrf"));
-    let write = u64::from_str_radix(members.get("write")?, 16);
-    let origin = Origin {
-        namespace: members.get::<String>("ns")?.into(),
-        name: Name::from_record(members.find("name")?),
-        codec: reader.codec.clone(),
+    let document = Document::parse(text)?;
+    let (namespace, name) = (needed(document.ns, "ns")?.0, document.name.map(|Text(name)| name));
+    let origin = if *namespace == *reader.namespace && name.as_deref() == reader.name.to_record() {
+        reader.clone()
+    } else {
+        let name = Name::from_record(name.map(Cow::into_owned));
+        Arc::new(Origin { namespace: namespace.into(), name, codec: reader.codec.clone() })
     };
+    let superseded = document.superseded.unwrap_or_default();
+    let superseded = superseded.iter().map(|entry| superseded_by(entry).ok_or(DecodeError::Member("superseded")));
     let extras = ExtraFields {
         user,
-        logged_in_at: members.find("login")?.map(Timestamp::from_millis),
-        label: members.find::<String>("label")?.map(Into::into),
-        end_by: members.find("end_by")?.map(Timestamp::from_millis),
-        idle: members.find("idle")?.map(Duration::from_millis),
-        bond: members.find("bond")?.map(bond).transpose()?,
-        csrf: members.find("csrf")?.map(csrf).transpose()?,
-        secret_since: members.find("since")?.map(Timestamp::from_millis),
-        superseded,
-        unknown: members.unknown(),
+        logged_in_at: document.login.map(Timestamp::from_millis),
+        label: document.label.map(|Text(label)| label.into()),
+        end_by: document.end_by.map(Timestamp::from_millis),
+        idle: document.idle.map(Duration::from_millis),
+        bond: document.bond.map(|text| text.decode(TokenDigest::from_text, "bond")).transpose()?,
+        csrf: document.csrf.map(|text| text.decode(CsrfMask::from_text, "csrf")).transpose()?,
+        secret_since: document.since.map(Timestamp::from_millis),
+        superseded: superseded.collect::<Result<_, _>>()?,
+        unknown: kept(&document.unknown),
     };
     Ok(Contents {
-        origin: if origin.is_same(reader) { reader.clone() } else { Arc::new(origin) },
-        id: members.get::<SessionId>("id")?,
-        created_at: Timestamp::from_millis(members.get("created")?),
-        deadline: Timestamp::from_millis(members.get("deadline")?),
-        persistent: members.find("persistent")?.unwrap_or(false),
-        digest: digest(members.get("digest")?)?,
-        write: write.map_err(|_| DecodeError::Member("write"))?,
+        origin,
+        id: needed(document.id, "id")?,
+        created_at: Timestamp::from_millis(needed(document.created, "created")?),
+        deadline: Timestamp::from_millis(needed(document.deadline, "deadline")?),
+        persistent: document.persistent.unwrap_or(false),
+        digest: needed(document.digest, "digest")?.decode(TokenDigest::from_text, "digest")?,
+        write: needed(document.write, "write")?.decode(|text| u64::from_str_radix(text, 16).ok(), "write")?,
         extras: extras.into(),
-        data: data.ok_or(DecodeError::Member("data"))?.into(),
+        data: needed(document.data, "data")?.into(),
     })
 }
 
-/// The members of a document, each decoded when it is asked for. Of this crate's names JSON escapes nothing.
-struct Members<'a>(RawMembers<'a>);
+fn needed<T>(member: Option<T>, name: &'static str) -> Result<T, DecodeError> {
+    member.ok_or(DecodeError::Member(name))
+}
 
-impl<'a> Members<'a> {
-    fn find<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, DecodeError> {
-        let text = self.text(name);
-        text.map(serde_json::from_str).transpose().map_err(|_| DecodeError::Member(name))
-    }
-
-    fn get<T: Deserialize<'a>>(&self, name: &'static str) -> Result<T, DecodeError> {
-        self.find(name)?.ok_or(DecodeError::Member(name))
-    }
-
-    fn text(&self, name: &'static str) -> Option<&'a str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-    }
-
-    /// What a later version has added. Names in which JSON escapes something are none that this crate would give.
-    fn unknown(&self) -> Option<Arc<Data>> {
-        let mut unknown = self.0.iter().filter(|(name, _)| !KNOWN.contains(&&**name) && is_plain(name)).peekable();
-        unknown.peek()?;
-        let mut kept = Data::default();
-        unknown.for_each(|(name, value)| kept.set_member(name, value));
-        Some(Arc::new(kept))
-    }
+/// What a later version has added. Names in which JSON escapes something are none that this crate would give.
+fn kept(unknown: &[(Cow<'_, str>, &RawValue)]) -> Option<Arc<Data>> {
+    let mut unknown = unknown.iter().filter(|(name, _)| is_plain(name)).peekable();
+    unknown.peek()?;
+    let mut kept = Data::default();
+    unknown.for_each(|(name, value)| kept.set_member(name, value.get()));
+    Some(Arc::new(kept))
 }
 
 fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// The members of this version, and their types. Of equal ones the last counts.
+macro_rules! document {
+    ($($member:ident: $type:ty,)*) => {
+        #[derive(Default)]
+        struct Document<'a> {
+            $($member: Option<$type>,)*
+            /// By name.
+            unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
+        }
+
+        /// Reads a document, and says which member it is about to read.
+        struct Reading<'r>(&'r Cell<&'static str>);
+
+        impl<'de> Visitor<'de> for Reading<'_> {
+            type Value = Document<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut document = Document::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    match &*name {
+                        $(stringify!($member) => {
+                            self.0.set(stringify!($member));
+                            document.$member = Some(map.next_value()?);
+                        })*
+                        _ => document.unknown.push((name, map.next_value()?)),
+                    }
+                }
+                Ok(document)
+            }
+        }
+    };
+}
+
+document! {
+    v: u32,
+    ns: Text<'a>,
+    name: Text<'a>,
+    id: SessionId,
+    created: i64,
+    deadline: i64,
+    end_by: i64,
+    idle: u64,
+    bond: Text<'a>,
+    csrf: Text<'a>,
+    persistent: bool,
+    login: i64,
+    label: Text<'a>,
+    digest: Text<'a>,
+    since: i64,
+    superseded: Vec<Vec<serde_json::Value>>,
+    write: Text<'a>,
+    data: Data,
+}
+
+impl<'a> Document<'a> {
+    fn parse(text: &'a str) -> Result<Self, DecodeError> {
+        let (mut json, reading) = (serde_json::Deserializer::from_str(text), Cell::new("v"));
+        let document = json.deserialize_map(Reading(&reading)).and_then(|document| json.end().map(|()| document));
+        match document {
+            Ok(document) if document.v == Some(VERSION) => Ok(document),
+            _ if is_newer(text) => Err(DecodeError::Newer),
+            Ok(_) => Err(DecodeError::Member("v")),
+            Err(error) if error.is_data() => Err(DecodeError::Member(reading.get())),
+            Err(_) => Err(DecodeError::Malformed),
+        }
+    }
+}
+
+/// Whether a document says that it is of a later version, whatever else it says.
+fn is_newer(text: &str) -> bool {
+    let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    document["v"].as_u64().is_some_and(|version| version > VERSION.into())
+}
+
+/// Text, borrowed unless JSON escapes something in it.
+struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    fn decode<T>(&self, decode: impl Fn(&str) -> Option<T>, name: &'static str) -> Result<T, DecodeError> {
+        decode(&self.0).ok_or(DecodeError::Member(name))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsText;
+
+        impl<'de> Visitor<'de> for AsText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(AsText)
+    }
 }
 
 #[cfg(test)]
