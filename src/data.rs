@@ -114,30 +114,57 @@ impl Data {
         self.put(path, value, limits)
     }
 
+    /// A copy in which that is done: made in one go, and in no more memory than it needs.
+    pub(crate) fn with(&self, path: Segments<'_>, value: &str, limits: &Limits) -> Result<Self, SessionError> {
+        check_depth(path.len() + depth_of(value), limits)?;
+        let Edit { key, value, place, size } = self.edit(path, value, limits)?;
+        let (mut text, members) = (String::with_capacity(size), self.members.clone());
+        let Some(index) = place else {
+            text.push_str(&self.text);
+            let mut copy = Self { text, members };
+            copy.append(&key, &value);
+            return Ok(copy);
+        };
+        let old = self.members[index].value();
+        text.push_str(&self.text[..old.start]);
+        text.push_str(&value);
+        text.push_str(&self.text[old.end..]);
+        let mut copy = Self { text, members };
+        copy.resize(index, value.len());
+        Ok(copy)
+    }
+
     fn put(&mut self, path: Segments<'_>, value: &str, limits: &Limits) -> Result<(), SessionError> {
+        let edit = self.edit(path, value, limits)?;
+        match edit.place {
+            Some(index) => self.replace(index, &edit.value),
+            None => self.append(&edit.key, &edit.value),
+        }
+        Ok(())
+    }
+
+    /// What it takes to put raw JSON text at a path.
+    fn edit<'a>(&self, path: Segments<'a>, value: &'a str, limits: &Limits) -> Result<Edit<'a>, SessionError> {
         let mut rest = path;
         let key = escape(rest.first()?);
-        let position = self.position(&key);
+        let place = self.position(&key);
         let value = if rest.is_empty() {
             Cow::Borrowed(value)
         } else {
-            let mut inner = match position {
+            let mut inner = match place {
                 Some(index) => self.object_at(index)?,
                 None => Self::default(),
             };
             inner.put(rest, value, limits)?;
             Cow::Owned(inner.text)
         };
-        let (gone, come) = match position {
+        let (gone, come) = match place {
             Some(index) => (self.members[index].value().len(), value.len()),
             None => (0, key.len() + value.len() + r#","":"#.len()),
         };
-        check_size(self.as_str().len() - gone + come, limits)?;
-        match position {
-            Some(index) => self.replace(index, &value),
-            None => self.append(&key, &value),
-        }
-        Ok(())
+        let size = self.as_str().len() - gone + come;
+        check_size(size, limits)?;
+        Ok(Edit { key, value, place, size })
     }
 
     /// Takes away what stands at a path. Whether anything did.
@@ -218,9 +245,15 @@ impl Data {
 
     fn replace(&mut self, index: usize, value: &str) {
         let old = self.members[index].value();
-        self.text.replace_range(old.clone(), value);
-        self.members[index].end = offset(old.start + value.len());
-        let shift = |place: &mut u32| *place = offset(*place as usize + value.len() - old.len());
+        self.text.replace_range(old, value);
+        self.resize(index, value.len());
+    }
+
+    /// The value of a member has another length now: what is behind it has moved.
+    fn resize(&mut self, index: usize, length: usize) {
+        let old = self.members[index].value();
+        self.members[index].end = offset(old.start + length);
+        let shift = |place: &mut u32| *place = offset(*place as usize + length - old.len());
         for member in &mut self.members[index + 1..] {
             shift(&mut member.value);
             shift(&mut member.end);
@@ -244,6 +277,15 @@ impl Data {
             member.end -= gone;
         }
     }
+}
+
+/// Raw JSON text for a member of the top level: one that is there, or a new one at the end.
+struct Edit<'a> {
+    key: Cow<'a, str>,
+    value: Cow<'a, str>,
+    place: Option<usize>,
+    /// Of the whole text once that is done, in bytes, or one more.
+    size: usize,
 }
 
 fn check_size(size: usize, limits: &Limits) -> Result<(), SessionError> {

@@ -148,7 +148,7 @@ impl Engine {
                 return Ok(true);
             }
             backoff.wait().await;
-            match self.recognize(token, Reading::Fresh, Bearer::Newcomer, now).await? {
+            match self.recognize(token, Bearer::Newcomer, now).await? {
                 Recognition::Replayed(newer) => expected = newer,
                 _ => return Ok(false),
             }
@@ -177,23 +177,28 @@ impl Engine {
     /// As [`recognize`](Self::recognize), from a cache if there is one. What that has may be older than the token's secret,
     /// so nobody is a stranger on its word alone. Every stranger is looked up twice then, whatever is wrong with the token.
     async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
-        let recognition = self.recognize(token, Reading::Any, Bearer::Newcomer, now).await?;
+        let loaded = self.call("load", self.store().load(token.id(), now)).await;
+        let recognition = self.judge_loaded(token, loaded, Bearer::Newcomer, now)?;
         let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed(_));
         if is_bad && self.store().fresh_reads().is_some() {
-            return Box::pin(self.recognize(token, Reading::Fresh, Bearer::Newcomer, now)).await;
+            return Box::pin(self.recognize(token, Bearer::Newcomer, now)).await;
         }
         Ok(recognition)
     }
 
-    /// Loads the record of a token and checks it.
-    async fn recognize(
+    /// Loads the record of a token, as it is in the store at this moment, and checks it.
+    async fn recognize(&self, token: &Token, bearer: Bearer, now: Timestamp) -> Result<Recognition, SessionError> {
+        self.judge_loaded(token, self.load(token.id(), now).await, bearer, now)
+    }
+
+    fn judge_loaded(
         &self,
         token: &Token,
-        reading: Reading,
+        loaded: Result<Option<Record>, StoreError>,
         bearer: Bearer,
         now: Timestamp,
     ) -> Result<Recognition, SessionError> {
-        match self.load(token.id(), now, reading).await {
+        match loaded {
             Ok(record) => self.judge(token, record, bearer, now),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 self.events.emit(SessionEvent::Corrupt { id: token.id(), cause: chain(&error) });
@@ -290,7 +295,7 @@ impl Engine {
         let Some(token) = work.token().cloned() else {
             return self.first_step(work, now);
         };
-        let found = self.load(token.id(), now, Reading::Fresh).await?;
+        let found = self.load(token.id(), now).await?;
         // Not only when in doubt: a store's client may have sent a call twice, and have met its own record.
         if found.as_ref().is_some_and(|record| work.is_own(record, &self.terms, now)) {
             return Ok(Rebased::Done);
@@ -352,11 +357,9 @@ impl Engine {
         &*self.store
     }
 
-    async fn load(&self, id: SessionId, now: Timestamp, reading: Reading) -> Result<Option<Record>, StoreError> {
-        match reading {
-            Reading::Any => self.call("load", self.store().load(id, now)).await,
-            Reading::Fresh => Box::pin(self.call("load", load_fresh(self.store(), id, now))).await,
-        }
+    /// A record as it is in the store at this moment, and not in a cache.
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        Box::pin(self.call("load", load_fresh(self.store(), id, now))).await
     }
 
     /// One call to the store, not longer than the operation timeout.
@@ -373,15 +376,6 @@ impl Engine {
         }
         result
     }
-}
-
-/// How a record is to be read.
-#[derive(Clone, Copy, Debug)]
-enum Reading {
-    /// From a cache as well.
-    Any,
-    /// As it is in the store at this moment.
-    Fresh,
 }
 
 /// How a call to the store ended.

@@ -96,6 +96,16 @@ impl Change {
         }
     }
 
+    /// The same on a copy of the data.
+    pub(crate) fn applied_to(&self, data: &Data, limits: &Limits) -> Result<Data, SessionError> {
+        if let Self::Set(path, value) | Self::Update(path, value, _) = self {
+            return data.with(path.segments(), value, limits);
+        }
+        let mut copy = data.clone();
+        self.apply(&mut copy, limits)?;
+        Ok(copy)
+    }
+
     /// Does it again, on data that have changed since.
     fn reapply(&self, data: &mut Data, limits: &Limits) -> Result<(), SessionError> {
         match self {

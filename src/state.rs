@@ -298,9 +298,8 @@ impl State {
         if let Some(data) = &mut self.changed {
             change.apply(Arc::make_mut(data), limits)?;
         } else {
-            let mut data = self.data().cloned().unwrap_or_default();
-            change.apply(&mut data, limits)?;
-            self.changed = Some(Arc::new(data));
+            let changed = change.applied_to(self.data().unwrap_or(&Data::default()), limits)?;
+            self.changed = Some(Arc::new(changed));
         }
         self.journal.push(change);
         self.revision += 1;

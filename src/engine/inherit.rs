@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backoff, Engine, Reading, RunToEnd, deadline, unique_name};
+use super::{Backoff, Engine, RunToEnd, deadline, unique_name};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError, StoreError};
@@ -101,7 +101,7 @@ impl Engine {
 
     async fn deed(&self, id: SessionId) -> Result<Deed, SessionError> {
         let now = self.clock.now();
-        let Some(record) = self.load(id, now, Reading::Fresh).await? else { return Ok(Deed::None) };
+        let Some(record) = self.load(id, now).await? else { return Ok(Deed::None) };
         Ok(match self.terms.identify(record, now) {
             Identity::Ours(contents) => read_deed(&contents.data).unwrap_or(Deed::Lost),
             Identity::Unreadable(DecodeError::Newer) => return Err(newer_format()),

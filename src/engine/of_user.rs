@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Backoff, Engine, Reading, deadline};
+use super::{Backoff, Engine, deadline};
 use crate::clock::Timestamp;
 use crate::error::{ErrorKind, SessionError, StoreError};
 use crate::event::{DropReason, SessionEvent};
@@ -44,7 +44,7 @@ impl Engine {
     /// Ends a session of a user. `false` if the user has none of this id.
     pub(crate) async fn revoke(&self, user: &str, id: SessionId) -> Result<bool, SessionError> {
         let now = self.clock.now();
-        let Some(record) = self.load(id, now, Reading::Fresh).await? else { return Ok(false) };
+        let Some(record) = self.load(id, now).await? else { return Ok(false) };
         let found = self.identify(user, record, now)?;
         if let Some(session) = &found {
             self.end(session).await?;

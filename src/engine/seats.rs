@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backoff, Engine, Reading, deadline};
+use super::{Backoff, Engine, deadline};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -89,7 +89,7 @@ impl Engine {
 
     async fn seats_of(&self, user: &str) -> Result<Seats, SessionError> {
         let (id, now) = (self.id_of("seats", user), self.clock.now());
-        let Some(record) = self.load(id, now, Reading::Fresh).await? else {
+        let Some(record) = self.load(id, now).await? else {
             return Ok(Seats { id, version: 0, taken: Vec::new() });
         };
         let version = record.version;

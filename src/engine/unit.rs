@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Engine, Exclusive, Reading, RunToEnd, deadline};
+use super::{Engine, Exclusive, RunToEnd, deadline};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -182,7 +182,7 @@ impl Unit {
             }
         };
         let now = self.engine.clock.now();
-        let found = Box::pin(self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, now)).await;
+        let found = Box::pin(self.engine.recognize(&token, Bearer::Admitted, now)).await;
         let mut state = self.state();
         if let Ok(Recognition::Valid(newer)) = found {
             state.confirm(newer, now);
@@ -211,7 +211,7 @@ impl Unit {
     /// Goes on from what the store has now.
     async fn catch_up(&self) -> Result<(), SessionError> {
         let Some(token) = self.state().present().map(|present| present.shown_token().clone()) else { return Ok(()) };
-        match self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, self.engine.clock.now()).await? {
+        match self.engine.recognize(&token, Bearer::Admitted, self.engine.clock.now()).await? {
             Recognition::Valid(newer) => self.rebase(&newer),
             Recognition::Unreadable(error) => Err(SessionError::new(
                 ErrorKind::Store,
@@ -229,7 +229,7 @@ impl Unit {
     /// ends nothing.
     pub(super) async fn is_over(self: Arc<Self>) -> bool {
         let Some(token) = self.state().stored_token().cloned() else { return true };
-        match self.engine.recognize(&token, Reading::Fresh, Bearer::Admitted, self.engine.clock.now()).await {
+        match self.engine.recognize(&token, Bearer::Admitted, self.engine.clock.now()).await {
             Ok(
                 Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord,
             ) => {

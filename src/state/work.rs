@@ -412,9 +412,11 @@ impl Work {
             Some(rotation) => self.rotate(rotation, base, &mut contents, terms, now)?,
             None => base.token.clone(),
         };
-        let csrf = self.csrf_mask(&token, base, &contents);
-        if csrf != contents.extras.csrf {
-            contents.extras.csrf = csrf;
+        if rotation.is_some() || self.lifecycle.csrf.is_some() {
+            let csrf = self.csrf_mask(&token, base);
+            if csrf != contents.extras.csrf {
+                contents.extras.csrf = csrf;
+            }
         }
         self.remember(&mut contents, now);
         self.shorten(&mut contents, now);
@@ -479,11 +481,10 @@ impl Work {
     }
 
     /// What makes the key of the forms follow from `token`, which opens the session from now on.
-    fn csrf_mask(&self, token: &Token, base: &Present, contents: &Contents) -> Option<CsrfMask> {
+    fn csrf_mask(&self, token: &Token, base: &Present) -> Option<CsrfMask> {
         match &self.lifecycle.csrf {
             Some(key) => Some(key.mask_for(token)),
             None if self.lifecycle.rotate == Some(Rotation::AtOnce) => None,
-            None if contents.digest.matches(&base.contents.digest) => contents.extras.csrf,
             None => Some(base.csrf_key().mask_for(token)),
         }
     }

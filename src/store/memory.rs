@@ -296,24 +296,22 @@ impl SessionStore for MemoryStore {
         store.check_size(size)?;
         let slot = store.slot(record.id);
         let mut shard = slot.lock();
-        let outcome = shard.compare(record.id, expected, now);
-        if outcome != SaveOutcome::Saved {
-            return Ok(outcome);
+        let old = match shard.replace(record, expected, now) {
+            Ok(old) => old,
+            Err(outcome) => return Ok(outcome),
+        };
+        // What all threads write to is written only if it changes.
+        match size.cmp(&old.size) {
+            Greater => drop(store.bytes.fetch_add(size - old.size, Ordering::Relaxed)),
+            Less => drop(store.bytes.fetch_sub(old.size - size, Ordering::Relaxed)),
+            Equal => {}
         }
-        if let Some(old) = shard.replace(record) {
-            // What all threads write to is written only if it changes.
-            match size.cmp(&old.size) {
-                Greater => drop(store.bytes.fetch_add(size - old.size, Ordering::Relaxed)),
-                Less => drop(store.bytes.fetch_sub(old.size - size, Ordering::Relaxed)),
-                Equal => {}
+        if old.user != record.user {
+            if let Some(user) = &old.user {
+                store.users.remove(user, record.id);
             }
-            if old.user != record.user {
-                if let Some(user) = &old.user {
-                    store.users.remove(user, record.id);
-                }
-                if let Some(user) = &record.user {
-                    store.users.add(user, record.id);
-                }
+            if let Some(user) = &record.user {
+                store.users.add(user, record.id);
             }
         }
         slot.update_hints(&shard);
@@ -331,12 +329,11 @@ impl SessionStore for MemoryStore {
     ) -> Result<SaveOutcome, StoreError> {
         let slot = self.0.slot(id);
         let mut shard = slot.lock();
-        let outcome = shard.compare(id, expected, now);
-        if outcome == SaveOutcome::Saved {
-            shard.set_expiry(id, expires_at);
-            slot.update_hints(&shard);
+        if let Err(outcome) = shard.set_expiry(id, expected, expires_at, now) {
+            return Ok(outcome);
         }
-        Ok(outcome)
+        slot.update_hints(&shard);
+        Ok(SaveOutcome::Saved)
     }
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {

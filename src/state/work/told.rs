@@ -17,10 +17,13 @@ impl Work {
                 };
                 match base {
                     Err(_) => (Some(SessionEvent::Created { id }), login),
-                    Ok(base) if login.is_some() || present.contents.digest.matches(&base.contents.digest) => {
-                        (None, login)
+                    Ok(base) => {
+                        // Another request may have made the secret that this one had in mind.
+                        let has_rotated =
+                            self.token.is_some() && !present.contents.digest.matches(&base.contents.digest);
+                        let rotated = has_rotated.then_some(SessionEvent::Rotated { id, grace });
+                        (None, login.or(rotated))
                     }
-                    Ok(_) => (None, Some(SessionEvent::Rotated { id, grace })),
                 }
             }
             (Stored::Deleted, Ok(base)) => {

@@ -90,12 +90,12 @@ impl Shard {
         ids.into_iter().filter_map(|id| Some(self.get(id)?.to_record(id))).collect()
     }
 
-    /// What a write of the version behind `expected` would meet.
-    pub(super) fn compare(&self, id: SessionId, expected: Version, now: Timestamp) -> SaveOutcome {
-        match self.get(id) {
-            Some(entry) if now < entry.expires_at && entry.version == expected => SaveOutcome::Saved,
-            Some(entry) if now < entry.expires_at => SaveOutcome::Conflict,
-            _ => SaveOutcome::Gone,
+    /// What a write of the version behind `expected` meets: that version, or how the write ends.
+    fn expected(&mut self, id: SessionId, expected: Version, now: Timestamp) -> Result<&mut Entry, SaveOutcome> {
+        match self.entries.get_mut(&id) {
+            Some(entry) if now < entry.expires_at && entry.version == expected => Ok(entry),
+            Some(entry) if now < entry.expires_at => Err(SaveOutcome::Conflict),
+            _ => Err(SaveOutcome::Gone),
         }
     }
 
@@ -106,22 +106,29 @@ impl Shard {
         self.drop_stale_items();
     }
 
-    /// Puts a record in the place of its older version, and returns what that one was.
-    pub(super) fn replace(&mut self, record: &Record) -> Option<Taken> {
-        let entry = self.entries.get_mut(&record.id)?;
+    /// Puts a record in the place of the version that is expected, and returns what that was.
+    pub(super) fn replace(&mut self, record: &Record, expected: Version, now: Timestamp) -> Result<Taken, SaveOutcome> {
+        let entry = self.expected(record.id, expected, now)?;
         let old = std::mem::replace(entry, Entry::new(record));
         if record.expires_at < old.expires_at || entry.queue() != old.queue() {
             self.queue_anew(record.id);
         }
-        Some(old.into_taken(record.id))
+        Ok(old.into_taken(record.id))
     }
 
-    pub(super) fn set_expiry(&mut self, id: SessionId, expires_at: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+    pub(super) fn set_expiry(
+        &mut self,
+        id: SessionId,
+        expected: Version,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), SaveOutcome> {
+        let entry = self.expected(id, expected, now)?;
         let before = std::mem::replace(&mut entry.expires_at, expires_at);
         if expires_at < before {
             self.queue_anew(id);
         }
+        Ok(())
     }
 
     /// An item that is early is put right when its turn comes. One that is late, or in the other queue, never would be.
