@@ -36,6 +36,6 @@ impl State {
 
 impl Present {
     pub(super) fn csrf_key(&self) -> CsrfKey {
-        CsrfKey::of(&self.token, self.csrf.as_deref())
+        CsrfKey::of(&self.token, self.csrf.as_ref())
     }
 }

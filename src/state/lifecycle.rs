@@ -1,6 +1,5 @@
 //! What a request does to the life of its session, as opposed to its data.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +28,9 @@ pub(crate) enum Renewal {
     Confirm,
 }
 
-/// Changes of the session's life, as opposed to its data. Most requests have none, and carry nothing for them.
+/// Changes of the session's life, as opposed to its data.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lifecycle(Option<Box<LifecycleFields>>);
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LifecycleFields {
+pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
     pub(crate) rotate: Option<Rotation>,
     pub(crate) login: Option<Arc<str>>,
@@ -50,63 +46,20 @@ pub(crate) struct LifecycleFields {
     pub(crate) consent: bool,
 }
 
-static NONE: LifecycleFields = LifecycleFields {
-    destroy: false,
-    rotate: None,
-    login: None,
-    reauthenticated: false,
-    label: None,
-    remember: None,
-    end_by: None,
-    csrf: None,
-    consent: false,
-};
-
-impl From<LifecycleFields> for Lifecycle {
-    fn from(fields: LifecycleFields) -> Self {
-        Self(Some(Box::new(fields)))
-    }
-}
-
-impl Deref for Lifecycle {
-    type Target = LifecycleFields;
-
-    fn deref(&self) -> &LifecycleFields {
-        self.0.as_deref().unwrap_or(&NONE)
-    }
-}
-
-impl DerefMut for Lifecycle {
-    fn deref_mut(&mut self) -> &mut LifecycleFields {
-        self.0.get_or_insert_default()
-    }
-}
-
 impl Lifecycle {
     /// Whether there is nothing to be done to a session that exists. One that does has been agreed to.
     pub(crate) fn is_empty(&self) -> bool {
         // Who shows again who they are gets a new secret.
-        self.0.as_ref().is_none_or(|fields| {
-            !fields.destroy
-                && fields.rotate.is_none()
-                && fields.login.is_none()
-                && fields.remember.is_none()
-                && fields.end_by.is_none()
-                && fields.csrf.is_none()
-                && fields.label.is_none()
-        })
+        !self.destroy
+            && self.rotate.is_none()
+            && self.login.is_none()
+            && self.remember.is_none()
+            && self.end_by.is_none()
+            && self.csrf.is_none()
+            && self.label.is_none()
     }
 
     pub(super) fn and_then(self, later: Self) -> Self {
-        match (self.0, later.0) {
-            (Some(earlier), Some(later)) => earlier.and_then(*later).into(),
-            (earlier, later) => Self(later.or(earlier)),
-        }
-    }
-}
-
-impl LifecycleFields {
-    fn and_then(self, later: Self) -> Self {
         Self {
             // A login makes those from before void.
             end_by: if later.login.is_some() { later.end_by } else { earlier(later.end_by, self.end_by) },
@@ -175,7 +128,7 @@ impl State {
         if keeps_cookie {
             self.client = Client::HasNone;
         }
-        self.lifecycle = LifecycleFields { destroy: true, ..LifecycleFields::default() }.into();
+        self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
         self.status = SessionStatus::Destroyed;
         self.failure = None;
         self.drop_data_changes();

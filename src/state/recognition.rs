@@ -38,8 +38,8 @@ pub(crate) enum ClientHolds {
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) token: Token,
-    /// The record's, for this token. Few have one.
-    pub(crate) csrf: Option<Box<CsrfMask>>,
+    /// The record's, for this token.
+    pub(crate) csrf: Option<CsrfMask>,
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
@@ -171,7 +171,7 @@ impl Terms {
             digest = self.digester.digest(&current);
         }
         let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
-        let csrf = contents.extras.csrf.map(Box::new);
+        let csrf = contents.extras.csrf;
         Recognition::Valid(Present { token: current, csrf, version, expires_at, contents, shown })
     }
 }

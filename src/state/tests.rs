@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lifecycle::LifecycleFields;
 use super::*;
 use crate::codec::JsonCodec;
 use crate::data::Path as _;
@@ -331,12 +330,11 @@ fn a_logout_asks_for_no_version_and_the_end_of_a_session_without_a_user_does() {
 
 #[test]
 fn a_failed_commit_gives_back_each_change_of_the_sessions_life() {
-    let first =
-        || Lifecycle::from(LifecycleFields { reauthenticated: true, consent: true, ..LifecycleFields::default() });
+    let first = || Lifecycle { reauthenticated: true, consent: true, ..Lifecycle::default() };
     for both in [first().and_then(Lifecycle::default()), Lifecycle::default().and_then(first())] {
         assert!(both.reauthenticated && both.consent && !both.destroy);
     }
-    let end = || Lifecycle::from(LifecycleFields { destroy: true, ..LifecycleFields::default() });
+    let end = || Lifecycle { destroy: true, ..Lifecycle::default() };
     assert!(end().and_then(Lifecycle::default()).destroy && Lifecycle::default().and_then(end()).destroy);
 }
 

@@ -527,8 +527,7 @@ impl Work {
         let contents = Decoded::from(contents);
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let csrf = contents.extras.csrf.map(Box::new);
-        let present = Present { token, csrf, version, expires_at, contents, shown: None };
+        let present = Present { token, csrf: contents.extras.csrf, version, expires_at, contents, shown: None };
         self.outcome = Some(Stored::Saved { present, tell });
         record
     }
