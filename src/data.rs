@@ -442,8 +442,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::with_capacity(FEW);
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    members.push((key, value));
+                while let Some((key, value)) = map.next_entry::<Text<'_>, _>()? {
+                    members.push((key.into_key(), value));
                 }
                 Ok(Object(members))
             }
@@ -453,30 +453,40 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// A key as it stands between the quotes of canonical JSON.
-struct Key<'a>(Cow<'a, str>);
+/// Text, borrowed unless JSON escapes something in it.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+impl<'a> Text<'a> {
+    /// As it stands between the quotes of canonical JSON.
+    fn into_key(self) -> Cow<'a, str> {
+        match self.0 {
+            Cow::Borrowed(text) => escape(text),
+            Cow::Owned(text) => Cow::Owned(escape(&text).into_owned()),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct AsText;
 
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
+        impl<'de> Visitor<'de> for AsText {
+            type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
+                f.write_str("text")
             }
 
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(escape(key)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
             }
 
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(escape(key).into_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(AsText)
     }
 }
 

@@ -189,7 +189,12 @@ pub(crate) struct Origin {
 impl Origin {
     /// Whether they are sessions of one application and one kind.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.namespace == other.namespace && self.name == other.name
+        self.has(&other.namespace, other.name.to_record())
+    }
+
+    /// Whether a record that says this is of its sessions.
+    fn has(&self, namespace: &str, name: Option<&str>) -> bool {
+        *self.namespace == *namespace && self.name.to_record() == name
     }
 }
 

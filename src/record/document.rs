@@ -25,14 +25,14 @@ use std::str;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::Data;
+use crate::data::{Data, Text};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -170,7 +170,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
     let document = Document::parse(text)?;
     let (namespace, name) = (needed(document.ns, "ns")?.0, document.name.map(|Text(name)| name));
-    let origin = if *namespace == *reader.namespace && name.as_deref() == reader.name.to_record() {
+    let origin = if reader.has(&namespace, name.as_deref()) {
         reader.clone()
     } else {
         let name = Name::from_record(name.map(Cow::into_owned));
@@ -184,8 +184,8 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         label: document.label.map(|Text(label)| label.into()),
         end_by: document.end_by.map(Timestamp::from_millis),
         idle: document.idle.map(Duration::from_millis),
-        bond: document.bond.map(|text| text.decode(TokenDigest::from_text, "bond")).transpose()?,
-        csrf: document.csrf.map(|text| text.decode(CsrfMask::from_text, "csrf")).transpose()?,
+        bond: document.bond.map(|text| decoded(&text, TokenDigest::from_text, "bond")).transpose()?,
+        csrf: document.csrf.map(|text| decoded(&text, CsrfMask::from_text, "csrf")).transpose()?,
         secret_since: document.since.map(Timestamp::from_millis),
         superseded: superseded.collect::<Result<_, _>>()?,
         unknown: kept(&document.unknown),
@@ -196,8 +196,8 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         created_at: Timestamp::from_millis(needed(document.created, "created")?),
         deadline: Timestamp::from_millis(needed(document.deadline, "deadline")?),
         persistent: document.persistent.unwrap_or(false),
-        digest: needed(document.digest, "digest")?.decode(TokenDigest::from_text, "digest")?,
-        write: needed(document.write, "write")?.decode(|text| u64::from_str_radix(text, 16).ok(), "write")?,
+        digest: decoded(&needed(document.digest, "digest")?, TokenDigest::from_text, "digest")?,
+        write: decoded(&needed(document.write, "write")?, |text| u64::from_str_radix(text, 16).ok(), "write")?,
         extras: extras.into(),
         data: needed(document.data, "data")?.into(),
     })
@@ -298,37 +298,8 @@ fn is_newer(text: &str) -> bool {
     document["v"].as_u64().is_some_and(|version| version > VERSION.into())
 }
 
-/// Text, borrowed unless JSON escapes something in it.
-struct Text<'a>(Cow<'a, str>);
-
-impl Text<'_> {
-    fn decode<T>(&self, decode: impl Fn(&str) -> Option<T>, name: &'static str) -> Result<T, DecodeError> {
-        decode(&self.0).ok_or(DecodeError::Member(name))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AsText;
-
-        impl<'de> Visitor<'de> for AsText {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(AsText)
-    }
+fn decoded<T>(text: &Text<'_>, decode: impl Fn(&str) -> Option<T>, name: &'static str) -> Result<T, DecodeError> {
+    decode(&text.0).ok_or(DecodeError::Member(name))
 }
 
 #[cfg(test)]
