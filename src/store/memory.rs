@@ -72,6 +72,8 @@ struct Shared {
     max_bytes: AtomicUsize,
     /// Whether somebody asks for what has expired. From then on it is left to them, who may want to tell of each record.
     is_swept: AtomicBool,
+    /// The shard from which on that is looked for next.
+    next_swept: AtomicUsize,
 }
 
 /// A shard, and when its first records expire, so that the fullest store finds what to evict without locking all of it.
@@ -98,6 +100,7 @@ impl MemoryStore {
             max_entries: AtomicUsize::new(1 << 20),
             max_bytes: AtomicUsize::new(1 << 30),
             is_swept: AtomicBool::new(false),
+            next_swept: AtomicUsize::new(0),
         }))
     }
 
@@ -249,6 +252,11 @@ impl Slot {
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// By the hints, which may be too early, and never too late.
+    fn may_have_expired(&self, now: Timestamp) -> bool {
+        self.soonest.iter().any(|hint| hint.get().is_some_and(|soonest| soonest <= now))
+    }
+
     fn update_hints(&self, shard: &Shard) {
         for queue in Queue::ALL {
             self.soonest[queue as usize].set(shard.first_expiry(queue));
@@ -348,11 +356,17 @@ impl SessionStore for MemoryStore {
 
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
         self.0.is_swept.store(true, Ordering::Relaxed);
+        // Not where the last call has begun: who waits for that shard gets it before its next records are deleted.
+        let (later, first) = self.0.shards.split_at(self.0.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS);
         let mut found = Vec::new();
-        for slot in &self.0.shards {
+        for slot in first.iter().chain(later).filter(|slot| slot.may_have_expired(now)) {
             let mut shard = slot.lock();
             found.extend(shard.expired(now, limit - found.len()));
             slot.update_hints(&shard);
+            drop(shard);
+            if found.len() == limit {
+                break;
+            }
         }
         Ok(found)
     }

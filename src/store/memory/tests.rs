@@ -200,6 +200,21 @@ async fn what_is_swept_is_left_to_the_sweeper_who_tells_of_it() {
     assert_eq!(store.expired(at(2000), usize::MAX).await.unwrap().len(), 100);
 }
 
+/// Who waits for a shard is not kept waiting until all of its records are deleted.
+#[tokio::test]
+async fn each_step_of_a_sweep_begins_with_another_shard() {
+    let store = MemoryStore::new();
+    for n in 0..1000 {
+        create(&store, &record(n, None, at(HOUR))).await;
+    }
+    let mut shards = std::collections::BTreeSet::new();
+    for _ in 0..SHARDS {
+        shards.insert(shard_of(store.expired(at(HOUR), 1).await.unwrap()[0].id));
+    }
+    assert_eq!(shards.len(), SHARDS);
+    assert_eq!(store.expired(at(HOUR), 2000).await.unwrap().len(), 1000);
+}
+
 #[tokio::test]
 async fn what_was_prolonged_is_not_listed() {
     let store = MemoryStore::new();
