@@ -84,19 +84,19 @@ impl Engine {
         self: &Arc<Self>,
         shown: &Shown,
         now: Timestamp,
-    ) -> Result<Result<(Arc<Self>, Present), Absence>, SessionError> {
-        let (first, others) = match shown {
+    ) -> Result<Result<(Arc<Self>, Arc<Present>), Absence>, SessionError> {
+        let tokens = match shown {
             Shown::Nothing => return Ok(Err(Absence::NothingShown)),
             Shown::Malformed => {
                 self.events.unknown_token(None, now);
                 return Ok(Err(Absence::Unknown));
             }
             Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1))),
-            Shown::Tokens(first, others) => (first, others),
+            Shown::Tokens(tokens) => tokens,
         };
-        let mut valid: Option<(Arc<Self>, Present)> = None;
+        let mut valid: Option<(Arc<Self>, Arc<Present>)> = None;
         let (mut absence, mut stranger) = (Absence::Unknown, None);
-        for shown in std::iter::once(first).chain(others) {
+        for shown in tokens {
             let id = shown.token.id();
             let Some(engine) = self.for_client(shown) else {
                 stranger = stranger.or(Some(id));
@@ -104,7 +104,7 @@ impl Engine {
             };
             match engine.recognize_anywhere(&shown.token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(1 + others.len()))),
+                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(tokens.len()))),
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.

@@ -329,7 +329,7 @@ impl SessionManager {
 
     fn shown(&self, token: &[u8]) -> Shown {
         let token = ShownToken::parse(token, self.longest_text());
-        token.map_or(Shown::Malformed, |token| Shown::Tokens(token, Vec::new()))
+        token.map_or(Shown::Malformed, |token| Shown::Tokens(vec![token]))
     }
 
     pub(crate) async fn open_shown(&self, shown: &Shown, bond: Option<Bond>) -> Result<Session, SessionError> {
@@ -344,7 +344,7 @@ impl SessionManager {
         bond: Option<Bond>,
     ) -> Result<Option<Session>, SessionError> {
         let Some(token) = self.engine.inherit(predecessor.clone(), cookie.to_owned()).await? else { return Ok(None) };
-        let unit = self.engine.open(&Shown::Tokens(ShownToken::plain(token), Vec::new()), bond).await?;
+        let unit = self.engine.open(&Shown::Tokens(vec![ShownToken::plain(token)]), bond).await?;
         let mut state = unit.state();
         if state.is_shown_in_vain() {
             return Ok(None);

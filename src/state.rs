@@ -69,7 +69,7 @@ pub(crate) enum Next {
 /// One request's part of a session.
 #[derive(Debug)]
 pub(crate) struct State {
-    origin: Result<Present, Absence>,
+    origin: Result<Arc<Present>, Absence>,
     status: SessionStatus,
     /// The session was ended by somebody else: this request has learnt it, and cannot begin another one by accident.
     ended: bool,
@@ -130,7 +130,7 @@ impl State {
     /// What it begins, or logs in, is bound to `bond`.
     // Inlined, it is made where it stays; else it is moved there.
     #[inline]
-    pub(crate) fn new(origin: Result<Present, Absence>, bond: Option<Bond>, now: Timestamp) -> Self {
+    pub(crate) fn new(origin: Result<Arc<Present>, Absence>, bond: Option<Bond>, now: Timestamp) -> Self {
         Self {
             status: if origin.is_ok() { SessionStatus::Resumed } else { SessionStatus::New },
             flash: origin.as_ref().ok().and_then(|present| Flash::of(&present.contents.data)),
@@ -157,13 +157,16 @@ impl State {
     }
 
     /// A part of its own in a session, beyond the request that has opened it.
-    pub(crate) fn detached(present: Present, now: Timestamp) -> Self {
-        Self { client: Client::OutOfReach, ..Self::new(Ok(Present { shown: None, ..present }), None, now) }
+    pub(crate) fn detached(mut present: Arc<Present>, now: Timestamp) -> Self {
+        if present.shown.is_some() {
+            Arc::make_mut(&mut present).shown = None;
+        }
+        Self { client: Client::OutOfReach, ..Self::new(Ok(present), None, now) }
     }
 
     /// What such a part begins with.
-    pub(crate) fn to_detach(&self) -> Result<Present, SessionError> {
-        match (self.present(), self.status) {
+    pub(crate) fn to_detach(&self) -> Result<Arc<Present>, SessionError> {
+        match (self.shared_present(), self.status) {
             (Some(present), _) => Ok(present.clone()),
             (None, SessionStatus::Destroyed) => Err(self.check_not_ended().err().unwrap_or_else(destroyed)),
             (None, _) => Err(SessionError::new(
@@ -183,6 +186,10 @@ impl State {
     }
 
     pub(crate) fn present(&self) -> Option<&Present> {
+        self.shared_present().map(|present| &**present)
+    }
+
+    fn shared_present(&self) -> Option<&Arc<Present>> {
         self.origin.as_ref().ok().filter(|_| self.status != SessionStatus::Destroyed)
     }
 
@@ -208,7 +215,7 @@ impl State {
     }
 
     /// This is what follows that token at this moment.
-    pub(crate) fn confirm(&mut self, newer: Present, now: Timestamp) {
+    pub(crate) fn confirm(&mut self, newer: &Present, now: Timestamp) {
         if newer.shown.is_none() {
             return;
         }
@@ -219,7 +226,7 @@ impl State {
         self.token_change = PendingChange::Issue;
         self.follow(newer);
         if let Ok(present) = &mut self.origin {
-            present.shown = None;
+            Arc::make_mut(present).shown = None;
         }
     }
 
@@ -235,10 +242,11 @@ impl State {
     }
 
     /// Goes on with a token that replaces the one so far.
-    pub(crate) fn follow(&mut self, newer: Present) {
+    pub(crate) fn follow(&mut self, newer: &Present) {
         if let Ok(present) = &mut self.origin {
-            present.token = newer.token;
-            present.csrf = newer.csrf;
+            let present = Arc::make_mut(present);
+            present.token = newer.token.clone();
+            present.followed = Some(newer.contents.clone());
         }
     }
 
@@ -463,7 +471,7 @@ impl State {
     /// Ends a commit that has come to its end. What was written in the meantime stays in the journal, to be put on top of
     /// what was stored.
     /// Returned is what was stored, if there is something to be put on it.
-    pub(crate) fn finish(&mut self, work: &mut Work) -> Option<Present> {
+    pub(crate) fn finish(&mut self, work: &mut Work) -> Option<Arc<Present>> {
         match work.take_outcome() {
             Stored::Saved { present, tell } => {
                 self.token_change = match tell {
@@ -483,7 +491,7 @@ impl State {
             }
             Stored::Touched { expires_at, refresh } => {
                 if let Ok(present) = &mut self.origin {
-                    present.expires_at = expires_at;
+                    Arc::make_mut(present).expires_at = expires_at;
                 }
                 if refresh {
                     self.token_change = self.token_change.max(PendingChange::Refresh);
@@ -527,13 +535,15 @@ impl State {
     }
 
     /// Goes on from a newer state of the session, with the pending changes on top: `false` if there have been others since.
-    pub(crate) fn rebase(&mut self, newer: Present, changed: Option<Data>, revision: u64) -> bool {
+    pub(crate) fn rebase(&mut self, mut newer: Arc<Present>, changed: Option<Data>, revision: u64) -> bool {
         if self.revision != revision {
             return false;
         }
         // Who is told nothing need not go on from what was shown once, and is forgotten some day.
-        let shown = newer.shown.filter(|_| self.client != Client::OutOfReach);
-        self.origin = Ok(Present { shown, ..newer });
+        if newer.shown.is_some() && self.client == Client::OutOfReach {
+            Arc::make_mut(&mut newer).shown = None;
+        }
+        self.origin = Ok(newer);
         self.changed = changed.map(Arc::new);
         self.revision += 1;
         true

@@ -13,8 +13,8 @@ pub(crate) enum Shown {
     Nothing,
     /// Something of our name that cannot be a token.
     Malformed,
-    /// Different tokens, at most [`MAX_TOKENS`].
-    Tokens(ShownToken, Vec<ShownToken>),
+    /// Different tokens: at least one, at most [`MAX_TOKENS`].
+    Tokens(Vec<ShownToken>),
     TooMany,
 }
 

@@ -185,7 +185,7 @@ impl Unit {
         let found = Box::pin(self.engine.recognize(&token, Bearer::Admitted, now)).await;
         let mut state = self.state();
         if let Ok(Recognition::Valid(newer)) = found {
-            state.confirm(newer, now);
+            state.confirm(&newer, now);
         }
         state.token_change(|| now)
     }
@@ -238,7 +238,7 @@ impl Unit {
             }
             Ok(Recognition::Valid(newer)) => {
                 // Its secret may have been replaced with a grace, which is too short to wait for.
-                self.state().follow(newer);
+                self.state().follow(&newer);
                 false
             }
             Ok(Recognition::Unreadable(_)) | Err(_) => false,
@@ -328,7 +328,7 @@ impl Unit {
 
     /// Puts the changes that are not stored yet on a newer state of the session. The functions of updates are the
     /// application's, and may use the session: they run without the lock.
-    fn rebase(&self, newer: &Present) -> Result<(), SessionError> {
+    fn rebase(&self, newer: &Arc<Present>) -> Result<(), SessionError> {
         loop {
             let (journal, revision) = self.state().pending();
             let mut data = None;

@@ -183,8 +183,7 @@ impl Visit {
     async fn load(&self) -> Result<Session, SessionError> {
         let opened = match self.opened.get() {
             Some(opened) => opened,
-            // In a place of its own, or every handler's future would have room for it.
-            None => Box::pin(self.open()).await?,
+            None => self.open().await?,
         };
         // The answer may have left while the session was being loaded.
         if self.closed.load(Ordering::SeqCst) {

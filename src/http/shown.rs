@@ -5,11 +5,11 @@ use crate::engine::{MAX_TOKENS, Shown, ShownToken};
 /// What these values show, of which each should be a token, or a longer text that begins with one.
 pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>, longest: usize) -> Shown {
     let mut distinct = [&[][..]; MAX_TOKENS];
-    let (mut first, mut others) = (None, Vec::new());
+    let mut tokens = Vec::new();
     let mut any = false;
     for value in values {
         any = true;
-        let count = usize::from(first.is_some()) + others.len();
+        let count = tokens.len();
         if distinct[..count].contains(&value) {
             continue;
         }
@@ -18,15 +18,14 @@ pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>, longest: usize) 
             return Shown::TooMany;
         }
         distinct[count] = value;
-        match first {
-            None => first = Some(token),
-            Some(_) => others.push(token),
-        }
+        // Nearly always there is one.
+        tokens.reserve_exact(1);
+        tokens.push(token);
     }
-    match first {
-        Some(first) => Shown::Tokens(first, others),
-        None if any => Shown::Malformed,
-        None => Shown::Nothing,
+    match any {
+        _ if !tokens.is_empty() => Shown::Tokens(tokens),
+        true => Shown::Malformed,
+        false => Shown::Nothing,
     }
 }
 

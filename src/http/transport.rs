@@ -98,15 +98,15 @@ impl Transport {
     /// What the request shows, and where. No text of ours is longer than this.
     pub(super) fn read(&self, captured: &Captured, longest: usize) -> (Shown, Place) {
         let values_for = |wanted| captured.values().filter(move |(of, _)| *of == wanted).map(|(_, value)| value);
-        let found = self.0.iter().enumerate().find_map(|(index, carrier)| {
-            let shown = carrier.read(values_for(index), longest)?;
+        for (index, carrier) in self.0.iter().enumerate() {
+            let Some(shown) = carrier.read(values_for(index), longest) else { continue };
             let chunks = match carrier {
                 Carrier::Cookie(cookie) => cookie.count_chunks(&values_for(index)),
                 Carrier::Header(_) => 1,
             };
-            Some((shown, Place { carrier: Some(index), chunks }))
-        });
-        found.unwrap_or((Shown::Nothing, Place { carrier: None, chunks: 1 }))
+            return (shown, Place { carrier: Some(index), chunks });
+        }
+        (Shown::Nothing, Place { carrier: None, chunks: 1 })
     }
 
     /// How long a text can be that travels in any of these ways.

@@ -109,7 +109,7 @@ pub struct DetachedSession {
 }
 
 impl DetachedSession {
-    pub(super) fn new(engine: Arc<Engine>, present: Present) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, present: Arc<Present>) -> Self {
         let (id, now) = (present.id(), engine.clock.now());
         let session = Session::new(Unit::new(engine, State::detached(present, now)));
         Self { session, id, interval: INTERVAL, watch: Arc::default() }

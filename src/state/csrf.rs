@@ -36,6 +36,7 @@ impl State {
 
 impl Present {
     pub(super) fn csrf_key(&self) -> CsrfKey {
-        CsrfKey::of(&self.token, self.csrf.as_ref())
+        let of_token = self.followed.as_ref().unwrap_or(&self.contents);
+        CsrfKey::of(&self.token, of_token.extras.csrf.as_ref())
     }
 }

@@ -7,7 +7,7 @@ use super::{OnMismatch, Renewal};
 use crate::clock::Timestamp;
 use crate::policy::{Limits, SessionPolicy, TimedRotation};
 use crate::record::{DecodeError, Decoded, GraceReason, Origin, Record, Superseded, Version};
-use crate::token::{CsrfMask, SessionId, Token, TokenDigest, TokenDigester};
+use crate::token::{SessionId, Token, TokenDigest, TokenDigester};
 
 /// A clock that is this far ahead of ours is taken for wrong, and not for precise.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
@@ -38,8 +38,8 @@ pub(crate) enum ClientHolds {
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) token: Token,
-    /// The record's, for this token.
-    pub(crate) csrf: Option<CsrfMask>,
+    /// The record that the token was followed to, if its secret was replaced since.
+    pub(super) followed: Option<Decoded>,
     pub(crate) version: Version,
     pub(crate) expires_at: Timestamp,
     pub(crate) contents: Decoded,
@@ -84,7 +84,7 @@ pub(crate) enum Bearer {
 
 /// What a record says to a token.
 pub(crate) enum Recognition {
-    Valid(Present),
+    Valid(Arc<Present>),
     Latecomer,
     Stranger,
     /// The timer has replaced the secret, its grace is over, and a newcomer shows it: it was stolen, or the new one was.
@@ -171,8 +171,8 @@ impl Terms {
             digest = self.digester.digest(&current);
         }
         let shown = in_grace.map(|until| Box::new(OldToken { token: token.clone(), until }));
-        let csrf = contents.extras.csrf;
-        Recognition::Valid(Present { token: current, csrf, version, expires_at, contents, shown })
+        let present = Present { token: current, followed: None, version, expires_at, contents, shown };
+        Recognition::Valid(Arc::new(present))
     }
 }
 

@@ -83,7 +83,7 @@ fn saved(
     };
     assert_eq!((expected, newer.version), (record.version, record.version + 1));
     let Stored::Saved { present, .. } = work.take_outcome() else { panic!("not saved") };
-    (newer, present.token)
+    (newer, present.token.clone())
 }
 
 fn again(work: &mut Work, found: Option<Record>, terms: &Terms) -> Result<Rebased, SessionError> {
@@ -267,7 +267,7 @@ fn a_latecomer_is_known_for_a_minute() {
 fn what_was_computed_before_another_change_is_thrown_away() {
     let terms = terms(SessionPolicy::default());
     let (record, token) = created(&terms);
-    let newer = || resumed(&record, &token, &terms).present().unwrap().clone();
+    let newer = || resumed(&record, &token, &terms).to_detach().unwrap();
 
     let mut state = resumed(&record, &token, &terms);
     set(&mut state, "b", "1", &terms);

@@ -43,7 +43,7 @@ pub(crate) enum Step {
 /// How a commit ended.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    Saved { present: Present, tell: Tell },
+    Saved { present: Arc<Present>, tell: Tell },
     Touched { expires_at: Timestamp, refresh: bool },
     Deleted,
     Dropped(DropReason),
@@ -80,7 +80,7 @@ pub(crate) struct Upkeep {
 /// A commit under way.
 #[derive(Debug)]
 pub(crate) struct Work {
-    base: Result<Present, Absence>,
+    base: Result<Arc<Present>, Absence>,
     /// The data with the journal applied, if there are changes.
     data: Option<Arc<Data>>,
     journal: Journal,
@@ -103,7 +103,7 @@ pub(crate) struct Work {
 
 impl Work {
     pub(super) fn new(
-        base: Result<Present, Absence>,
+        base: Result<Arc<Present>, Absence>,
         data: Option<Arc<Data>>,
         journal: Journal,
         reads: Reads,
@@ -146,7 +146,7 @@ impl Work {
 
     /// The token by which the record is to be loaded again.
     pub(crate) fn token(&self) -> Option<&Token> {
-        self.base.as_ref().ok().map(Present::shown_token).or(self.token.as_ref())
+        self.base.as_ref().ok().map(|base| base.shown_token()).or(self.token.as_ref())
     }
 
     /// How the commit has ended, once it has.
@@ -170,7 +170,7 @@ impl Work {
             Stored::Deleted | Stored::Dropped(_) => true,
             Stored::Touched { .. } => false,
         };
-        self.base.as_ref().ok().filter(|_| ended).map(Present::id)
+        self.base.as_ref().ok().filter(|_| ended).map(|base| base.id())
     }
 
     /// Whether the secret from then on is one that only this request has.
@@ -321,7 +321,7 @@ impl Work {
     }
 
     /// Others have saved since this part of the session began, which may be long ago.
-    fn touch_again(&mut self, newer: Present, terms: &Terms, now: Timestamp) -> Rebased {
+    fn touch_again(&mut self, newer: Arc<Present>, terms: &Terms, now: Timestamp) -> Rebased {
         let rebased = if let Some(expires_at) = newer.due_expiry(now, &terms.policy) {
             Rebased::Again(self.touch(&newer, expires_at, terms))
         } else {
@@ -527,8 +527,8 @@ impl Work {
         let contents = Decoded::from(contents);
         let payload = Payload::from(contents.clone());
         let record = Record { id: token.id(), version, user, expires_at, payload };
-        let present = Present { token, csrf: contents.extras.csrf, version, expires_at, contents, shown: None };
-        self.outcome = Some(Stored::Saved { present, tell });
+        let present = Present { token, followed: None, version, expires_at, contents, shown: None };
+        self.outcome = Some(Stored::Saved { present: Arc::new(present), tell });
         record
     }
 }

@@ -34,15 +34,25 @@ pub(crate) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     for (text, bytes) in zip(text.chunks(CHARACTERS), bytes.chunks_mut(BYTES)) {
         let mut characters = [b'A'; CHARACTERS];
         characters[..text.len()].copy_from_slice(text);
-        let values = characters.map(value);
-        all |= values.iter().fold(0, |all, value| all | value);
-        for (bytes, values) in zip(bytes.chunks_exact_mut(3), values.chunks_exact(4)) {
-            let bits = u32::from_be_bytes([values[0], values[1], values[2], values[3]]);
-            let joined = bits >> 6 & 0xfc_0000 | bits >> 4 & 0x3_f000 | bits >> 2 & 0xfc0 | bits & 0x3f;
-            bytes.copy_from_slice(&joined.to_be_bytes()[1..]);
+        let mut groups = [0; CHARACTERS / 4];
+        for (group, values) in zip(&mut groups, characters.map(value).as_chunks().0) {
+            let values = u32::from_le_bytes(*values);
+            all |= values;
+            *group = join(values);
+        }
+        for (bytes, group) in zip(bytes.as_chunks_mut::<3>().0, groups) {
+            bytes.copy_from_slice(&group.to_le_bytes()[..3]);
         }
     }
-    (all < 64).then_some(())
+    (all & 0xc0c0_c0c0 == 0).then_some(())
+}
+
+/// Four times six bits, each in a byte, as three bytes; the first comes lowest.
+fn join(values: u32) -> u32 {
+    let first = values << 2 & 0xfc | values >> 12 & 0x3;
+    let second = values << 4 & 0xf000 | values >> 10 & 0xf00;
+    let third = values << 6 & 0xc0_0000 | values >> 8 & 0x3f_0000;
+    first | second | third
 }
 
 /// The character for six bits, found by arithmetic.

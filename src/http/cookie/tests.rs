@@ -30,9 +30,7 @@ fn read(lines: &[impl AsRef<[u8]>]) -> Shown {
 
 fn shown_tokens(lines: &[impl AsRef<[u8]>]) -> Vec<String> {
     match read(lines) {
-        Shown::Tokens(first, others) => {
-            std::iter::once(first).chain(others).map(|shown| shown.token.expose().to_string()).collect()
-        }
+        Shown::Tokens(tokens) => tokens.iter().map(|shown| shown.token.expose().to_string()).collect(),
         _ => Vec::new(),
     }
 }
