@@ -292,10 +292,10 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Whether a document says that it is of a later version, whatever else it says.
+/// Whether a document says that it is of a later version, whatever else it says: no other member is looked into.
 fn is_newer(text: &str) -> bool {
-    let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    document["v"].as_u64().is_some_and(|version| version > VERSION.into())
+    let version = Data::parse(text).ok().and_then(|document| document.member("v")?.parse::<u64>().ok());
+    version.is_some_and(|version| version > VERSION.into())
 }
 
 fn decoded<T>(text: &Text<'_>, decode: impl Fn(&str) -> Option<T>, name: &'static str) -> Result<T, DecodeError> {
@@ -413,6 +413,14 @@ mod tests {
         assert!(matches!(read(br#"{"v":1,"entirely":"different"}"#), Err(DecodeError::Member(_))));
         assert!(matches!(read(br#"{"data":["differently"],"v":2}"#), Err(DecodeError::Newer)));
         assert!(matches!(read(br#"{"v":1,"id":7,"data":["differently"]}"#), Err(DecodeError::Member(_))));
+        // What this version could not decode is no reason to take the whole for broken.
+        let deep = format!("{}{}", r#"{"a":"#.repeat(126) + "{}", "}".repeat(126));
+        for data in [&deep, r#"{"n":1e999}"#, r#"{"text":"\ud800"}"#] {
+            assert!(
+                matches!(read(format!(r#"{{"v":2,"data":{data}}}"#).as_bytes()), Err(DecodeError::Newer)),
+                "{data}"
+            );
+        }
         let bytes = String::from_utf8(write(&contents())).unwrap();
         let no_object = bytes.replacen("\"data\":{", "\"data\":7,\"other\":{", 1);
         assert!(matches!(read(no_object.as_bytes()), Err(DecodeError::Member("data"))));
