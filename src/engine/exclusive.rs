@@ -36,15 +36,10 @@ impl Exclusive {
         if self.try_take() {
             return;
         }
-        loop {
-            let mut freed = std::pin::pin!(self.freed.notified());
-            // From here on a release is heard of. One that came before is seen by the look at the state, which says that
-            // there is somebody to be told of the next one.
-            freed.as_mut().enable();
-            if self.state.swap(WANTED, Ordering::SeqCst) == FREE {
-                return;
-            }
-            freed.await;
+        // A release that nobody waits for yet is kept for the next who does. Whoever is woken says again that there may be
+        // others: taken or not, the next release is told as well.
+        while self.state.swap(WANTED, Ordering::SeqCst) != FREE {
+            self.freed.notified().await;
         }
     }
 
