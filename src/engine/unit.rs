@@ -101,13 +101,10 @@ impl Unit {
             } else if let Some(change) = state.settle(mode, terms, at) {
                 return Ending::AtOnce(self.engine.hand_out(change));
             } else {
-                self.io.try_take().then(|| Begun { next: state.begin(mode, terms, at), at })
+                self.io.try_take().then(|| (Turn(self.clone()), Begun { next: state.begin(mode, terms, at), at }))
             }
         };
-        let begun = match begun {
-            Some(begun) => Ok((Turn(self.clone()), begun)),
-            None => Err(self.clone()),
-        };
+        let begun = begun.ok_or_else(|| self.clone());
         Ending::Commit(RunToEnd::new(self.engine.running(), async move {
             let (turn, begun) = match begun {
                 Ok(begun) => begun,
