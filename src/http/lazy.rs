@@ -186,7 +186,7 @@ impl Visit {
             None => self.open().await?,
         };
         // The answer may have left while the session was being loaded.
-        if self.closed.load(Ordering::SeqCst) {
+        if self.closed.fetch_or(false, Ordering::AcqRel) {
             opened.session.close();
         }
         Ok(opened.session.clone())
@@ -244,8 +244,9 @@ impl Visit {
             // Nobody is left who could ask, and what others have opened is seen here.
             fence(Ordering::Acquire);
         } else {
-            // In this order: a load that this does not see sees the flag.
-            self.closed.store(true, Ordering::SeqCst);
+            // Here as in a load the flag is read and written at once, so that one comes after the other: a load that this
+            // does not see sees the flag.
+            self.closed.swap(true, Ordering::AcqRel);
         }
         self.opened.get()
     }
