@@ -184,7 +184,7 @@ impl Unit {
         if let Ok(Recognition::Valid(newer)) = found {
             state.confirm(&newer, now);
         }
-        state.token_change(|| now)
+        state.token_change(|| self.engine.clock.now())
     }
 
     /// Learns what others have saved in the meantime. Runs to its end as well: it may have a commit to finish first.

@@ -1,5 +1,7 @@
 //! Mistakes around new secrets by the timer.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use cloakroom::testing::{Fault, FaultStore, Operation, TestClock};
@@ -153,4 +155,22 @@ async fn an_alarm_does_not_end_what_a_login_has_begun_meanwhile() {
         let status = if changes { SessionStatus::New } else { SessionStatus::Resumed };
         assert_eq!(owner.status(), status, "a write is no login");
     }
+}
+
+/// How long the cookie is to be kept was said as of before its secret was looked up, which takes as long as the store does.
+#[tokio::test]
+async fn the_lifetime_of_a_cookie_counts_from_the_answer() {
+    let (store, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+    let policy = SessionPolicy::aal2().persistent(true).rotate_every(INTERVAL, GRACE);
+    let manager = manager(store.clone(), &clock).policy(policy).unwrap();
+    let token = new_token(&manager).await;
+    clock.advance(Duration::from_mins(10));
+    let session = open(&manager, &token).await;
+    session.save().await.unwrap();
+    store.always(Operation::Load, Fault::Yield(1));
+    let mut commit = Box::pin(manager.commit(&session));
+    assert!(poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await.is_pending());
+    clock.advance(Duration::from_secs(4));
+    let TokenChange::Refresh(issued) = commit.await.unwrap() else { panic!("nothing to tell") };
+    assert_eq!(issued.lifetime, session.idle_remaining());
 }
