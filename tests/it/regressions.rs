@@ -3,6 +3,7 @@
 mod bags;
 mod paths;
 mod rotation;
+mod stores;
 mod users;
 
 use std::sync::Arc;

@@ -17,6 +17,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// been restarted, or a firewall may have forgotten the connection.
 const TRUSTED: Duration = Duration::from_secs(10);
 
+/// How long a write waits for a connection that is lent for a read. That takes no time to speak of, unless nobody polls it.
+const READ_TIMEOUT: Duration = Duration::from_millis(50);
+
 /// How long a connection that is asked may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,8 @@ pub(super) struct Held<DB: Dialect> {
     /// The one that was used last lies on top.
     idle: Mutex<Vec<Idle<DB>>>,
     permits: Semaphore,
+    /// Taken while a connection is [lent](Source::idle_lease).
+    lent: Semaphore,
 }
 
 struct Idle<DB: Dialect> {
@@ -100,6 +105,7 @@ impl<DB: Dialect> Source<DB> {
             options: options.disable_statement_logging(),
             idle: Mutex::default(),
             permits: Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)),
+            lent: Semaphore::new(1),
         })
     }
 
@@ -125,7 +131,8 @@ impl<DB: Dialect> Source<DB> {
         }
     }
 
-    /// A connection that can be had without waiting and without asking whether it lives.
+    /// A connection that can be had without waiting and without asking whether it lives. It is lent: whoever has the next
+    /// permit waits for it for a moment, and then does without it.
     fn idle_lease(&self) -> Option<Lease<'_, DB>> {
         match self {
             Self::Held(held) => held.idle_lease(),
@@ -159,14 +166,20 @@ impl<DB: Dialect> Held<DB> {
     }
 
     fn idle_lease(&self) -> Option<Lease<'_, DB>> {
-        let permit = self.permits.try_acquire().ok()?;
+        if self.permits.available_permits() == 0 {
+            return None;
+        }
+        let permit = self.lent.try_acquire().ok()?;
         let connection = self.lock().pop_if(|idle| idle.since.elapsed() <= TRUSTED)?.connection;
         Some(Lease { connection: Leased::Held { connection, held: self, _permit: permit }, is_reused: true })
     }
 
     /// An idle connection that is alive, as far as one can tell.
     async fn reuse(&self) -> Option<DB::Connection> {
-        let mut idle = self.pop()?;
+        let mut idle = match self.pop() {
+            Some(idle) => idle,
+            None => self.returned().await?,
+        };
         if idle.since.elapsed() > TRUSTED {
             let answer = tokio::time::timeout(PING_TIMEOUT, idle.connection.ping()).await;
             if !matches!(answer, Ok(Ok(()))) {
@@ -176,6 +189,17 @@ impl<DB: Dialect> Held<DB> {
             }
         }
         Some(idle.connection)
+    }
+
+    /// The connection that is lent, if it comes back in time. Its borrower may be a future that nobody polls until this very
+    /// call is done.
+    async fn returned(&self) -> Option<Idle<DB>> {
+        // Held until it is out of reach of the next borrower.
+        let _lent = match self.lent.try_acquire() {
+            Ok(lent) => lent,
+            Err(_) => tokio::time::timeout(READ_TIMEOUT, self.lent.acquire()).await.ok()?.ok()?,
+        };
+        self.pop()
     }
 
     fn pop(&self) -> Option<Idle<DB>> {
@@ -288,7 +312,7 @@ mod tests {
 
     fn are_leased(source: &Source<Sqlite>) -> bool {
         let Source::Held(held) = source else { unreachable!("the test has no pool") };
-        held.permits.available_permits() == 0
+        held.permits.available_permits() == 0 || held.lent.available_permits() == 0
     }
 
     #[tokio::test]
