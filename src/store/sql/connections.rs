@@ -77,16 +77,32 @@ struct Idle<DB: Dialect> {
     since: Instant,
 }
 
-/// A connection for one call. If the call does not end well, or not at all because it was cancelled, nobody uses the
-/// connection again: the answer to this call may still be on its way.
+/// A connection for one call. If the call does not end well nobody uses the connection again. Nor does anybody if it does not
+/// end at all because it was cancelled, unless [answers are apart](Dialect::ANSWERS_ARE_APART).
 pub(super) struct Lease<'s, DB: Dialect> {
     connection: Leased<'s, DB>,
     is_reused: bool,
 }
 
 enum Leased<'s, DB: Dialect> {
-    Held { connection: DB::Connection, held: &'s Held<DB>, _permit: SemaphorePermit<'s> },
+    Held(Borrowed<'s, DB>),
     Pooled(Pooled<DB>),
+}
+
+struct Borrowed<'s, DB: Dialect> {
+    connection: Option<DB::Connection>,
+    held: &'s Held<DB>,
+    _permit: SemaphorePermit<'s>,
+}
+
+impl<DB: Dialect> Drop for Borrowed<'_, DB> {
+    fn drop(&mut self) {
+        if DB::ANSWERS_ARE_APART
+            && let Some(connection) = self.connection.take()
+        {
+            self.held.push(connection);
+        }
+    }
 }
 
 /// A pool takes back what is dropped. This takes it out of the pool instead.
@@ -162,7 +178,7 @@ impl<DB: Dialect> Held<DB> {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(Lease { connection: Leased::Held { connection, held: self, _permit: permit }, is_reused })
+        Ok(self.lend(connection, permit, is_reused))
     }
 
     fn idle_lease(&self) -> Option<Lease<'_, DB>> {
@@ -171,7 +187,12 @@ impl<DB: Dialect> Held<DB> {
         }
         let permit = self.lent.try_acquire().ok()?;
         let connection = self.lock().pop_if(|idle| idle.since.elapsed() <= TRUSTED)?.connection;
-        Some(Lease { connection: Leased::Held { connection, held: self, _permit: permit }, is_reused: true })
+        Some(self.lend(connection, permit, true))
+    }
+
+    fn lend<'s>(&'s self, connection: DB::Connection, permit: SemaphorePermit<'s>, is_reused: bool) -> Lease<'s, DB> {
+        let borrowed = Borrowed { connection: Some(connection), held: self, _permit: permit };
+        Lease { connection: Leased::Held(borrowed), is_reused }
     }
 
     /// An idle connection that is alive, as far as one can tell.
@@ -202,6 +223,10 @@ impl<DB: Dialect> Held<DB> {
         self.pop()
     }
 
+    fn push(&self, connection: DB::Connection) {
+        self.lock().push(Idle { connection, since: Instant::now() });
+    }
+
     fn pop(&self) -> Option<Idle<DB>> {
         self.lock().pop()
     }
@@ -225,10 +250,11 @@ impl<DB: Dialect> Lease<'_, DB> {
     }
 
     pub(super) fn connection(&mut self) -> &mut DB::Connection {
-        match &mut self.connection {
-            Leased::Held { connection, .. } => connection,
-            Leased::Pooled(pooled) => pooled.0.as_mut().expect("it is taken out when the lease ends, and not before"),
-        }
+        let connection = match &mut self.connection {
+            Leased::Held(borrowed) => borrowed.connection.as_mut(),
+            Leased::Pooled(pooled) => pooled.0.as_deref_mut(),
+        };
+        connection.expect("it is taken out when the lease ends, and not before")
     }
 
     /// Whether others have used the connection before, so that the server may have closed it since.
@@ -243,15 +269,12 @@ impl<DB: Dialect> Lease<'_, DB> {
             Err(error) => is_duplicate::<DB>(error) || was_taken_back::<DB>(error),
         };
         match self.connection {
-            Leased::Held { connection, held, .. } if in_order => {
-                held.lock().push(Idle { connection, since: Instant::now() });
-            }
-            Leased::Held { held, .. } => {
+            Leased::Held(mut borrowed) => match borrowed.connection.take() {
+                Some(connection) if in_order => borrowed.held.push(connection),
                 // The others have most likely broken with it.
-                if result.as_ref().is_err_and(is_lost::<DB>) {
-                    held.forget_idle();
-                }
-            }
+                _ if result.as_ref().is_err_and(is_lost::<DB>) => borrowed.held.forget_idle(),
+                _ => {}
+            },
             Leased::Pooled(mut pooled) if in_order => drop(pooled.0.take()),
             Leased::Pooled(pooled) => drop(pooled),
         }
@@ -337,5 +360,11 @@ mod tests {
         assert!(are_leased(reads), "who writes holds up nobody who reads");
         meanwhile.settle(Ok(())).unwrap();
         writing.settle(Ok(())).unwrap();
+
+        drop(connections.lease_for_load().await.unwrap());
+        assert!(writes.lease().await.unwrap().is_reused(), "who gives up a load takes no connection along");
+        let error = Err::<(), _>(sqlx::Error::WorkerCrashed);
+        writes.lease().await.unwrap().settle(error).unwrap_err();
+        assert!(!writes.lease().await.unwrap().is_reused());
     }
 }

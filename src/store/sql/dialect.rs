@@ -64,6 +64,9 @@ pub(super) trait Dialect: Database {
     /// named in a list of parameters.
     const ID_AMONG: Option<&'static str> = None;
 
+    /// Whether the client gives an answer to the call that has asked for it and to no other, even if that was cancelled.
+    const ANSWERS_ARE_APART: bool = false;
+
     /// A statement that may make room on a full disk.
     const MAKE_ROOM: Option<&'static str> = None;
 

@@ -157,6 +157,9 @@ impl Dialect for Sqlite {
     const ON_DUPLICATE: &'static str = " ON CONFLICT (id) DO NOTHING";
     const NO_PAYLOAD: &'static str = "x''";
 
+    // Its thread answers each command through a channel of its own, and has reset the statement before it takes the next one.
+    const ANSWERS_ARE_APART: bool = true;
+
     // The log begins anew and overwrites itself. Not `TRUNCATE`: somebody else would take the room.
     const MAKE_ROOM: Option<&'static str> = Some("PRAGMA wal_checkpoint(RESTART)");
 
