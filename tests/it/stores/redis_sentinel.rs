@@ -1,6 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{SentinelConnection, SessionStore as _, StoreErrorKind};
+use cloakroom::redis::aio::MultiplexedConnection;
+use cloakroom::store::{
+    CreateOutcome, Payload, Record, SaveOutcome, SentinelConnection, SessionStore as _, StoreErrorKind, Timestamp,
+};
 use cloakroom::testing::conformance::{self, Settings};
 use cloakroom::{RedisStore, SessionId, SessionManager};
 
@@ -17,6 +20,40 @@ async fn keeps_the_contract() {
     let Some(guarded) = Guarded::start("") else { return };
     let settings = Settings::default().cleans_up_by_itself();
     conformance::check_with(settings, async || connect(&guarded).await).await;
+}
+
+/// A touch changes no more than the head of a value, in place, if its length stays.
+#[tokio::test]
+async fn what_is_changed_in_place_is_the_same_on_the_replica_and_after_a_restart() {
+    let Some(mut guarded) = Guarded::start("") else { return };
+    let store = RedisStore::connect(&redis::url(&guarded.master)).await.unwrap();
+    let (now, id) = (Timestamp::from(SystemTime::now()), SessionId::from_bytes([7; 16]));
+    let after = |minutes| now.saturating_add(Duration::from_mins(minutes));
+    let payload = Payload::from_bytes(b"data".as_slice());
+    let record = Record { id, version: 1, user: Some("ada".into()), expires_at: after(1), payload };
+    assert_eq!(store.create(&record, now).await.unwrap(), CreateOutcome::Created);
+    let (mut master, mut replica) =
+        (redis::connection(&guarded.master).await, redis::connection(&guarded.replica).await);
+    let mut seen = (Vec::new(), 0);
+    // The last one takes a digit more.
+    for minutes in [2, 60, 10_000, 200_000_000] {
+        assert_eq!(store.touch(id, 1, after(minutes), now).await.unwrap(), SaveOutcome::Saved);
+        seen = stored(&mut master, id).await;
+        // At least one replica, within a second.
+        let followed = cloakroom::redis::cmd("WAIT").arg(1).arg(1_000).query_async::<u8>(&mut master).await;
+        assert_eq!(followed.unwrap(), 1);
+        assert_eq!(stored(&mut replica, id).await, seen);
+    }
+    guarded.master.kill();
+    guarded.master.restart();
+    assert_eq!(stored(&mut redis::connection(&guarded.master).await, id).await, seen);
+}
+
+/// The value, and when the server forgets it.
+async fn stored(connection: &mut MultiplexedConnection, id: SessionId) -> (Vec<u8>, u64) {
+    let mut both = cloakroom::redis::pipe();
+    both.cmd("GET").arg(format!("session:{id}")).cmd("PEXPIRETIME").arg(format!("session:{id}"));
+    both.query_async(connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
