@@ -415,7 +415,8 @@ mod tests {
         assert!(matches!(read(br#"{"v":1,"id":7,"data":["differently"]}"#), Err(DecodeError::Member(_))));
         // What this version could not decode is no reason to take the whole for broken.
         let deep = format!("{}{}", r#"{"a":"#.repeat(126) + "{}", "}".repeat(126));
-        for data in [&deep, r#"{"n":1e999}"#, r#"{"text":"\ud800"}"#] {
+        let deeper = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for data in [&deep, &*deeper, r#"{"n":1e999}"#, r#"{"text":"\ud800"}"#] {
             assert!(
                 matches!(read(format!(r#"{{"v":2,"data":{data}}}"#).as_bytes()), Err(DecodeError::Newer)),
                 "{data}"
