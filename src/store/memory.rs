@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::task::yield_now;
 
 use super::{
     CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Record, SaveOutcome, SessionId, SessionStore,
@@ -28,7 +29,8 @@ const SHARDS: usize = 80;
 /// no request pays for the expiry of many.
 const CLEARED_PER_CREATE: usize = 2;
 
-/// How many expired records are deleted while a shard is locked: some 100 microseconds of work.
+/// How many expired records are deleted while a shard is locked, and before others have their turn: some 100 microseconds of
+/// work.
 const DELETED_PER_LOCK: usize = 128;
 
 /// Keeps sessions in memory, for one process.
@@ -252,6 +254,13 @@ impl Slot {
         self.shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn expired(&self, now: Timestamp, limit: usize) -> Vec<ExpiredRecord> {
+        let mut shard = self.lock();
+        let found = shard.expired(now, limit).collect();
+        self.update_hints(&shard);
+        found
+    }
+
     /// By the hints, which may be too early, and never too late.
     fn may_have_expired(&self, now: Timestamp) -> bool {
         self.soonest.iter().any(|hint| hint.get().is_some_and(|soonest| soonest <= now))
@@ -360,13 +369,11 @@ impl SessionStore for MemoryStore {
         let (later, first) = self.0.shards.split_at(self.0.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS);
         let mut found = Vec::new();
         for slot in first.iter().chain(later).filter(|slot| slot.may_have_expired(now)) {
-            let mut shard = slot.lock();
-            found.extend(shard.expired(now, limit - found.len()));
-            slot.update_hints(&shard);
-            drop(shard);
+            found.extend(slot.expired(now, limit - found.len()));
             if found.len() == limit {
                 break;
             }
+            yield_now().await;
         }
         Ok(found)
     }
@@ -377,6 +384,7 @@ impl SessionStore for MemoryStore {
         for ids in ids.chunk_by(|one, next| std::ptr::eq(self.0.slot(*one), self.0.slot(*next))) {
             for ids in ids.chunks(DELETED_PER_LOCK) {
                 deleted += self.0.delete_expired_in(self.0.slot(ids[0]), ids, now);
+                yield_now().await;
             }
         }
         Ok(deleted)
