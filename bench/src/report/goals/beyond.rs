@@ -67,9 +67,9 @@ const GOALS: &[Goal] = &[
         "memory",
         "W6 expiry",
         "cloakroom, sweeper, two threads",
-        Over("slowest request meanwhile", "longest pause of as many threads that do nothing"),
-        AtMost(1.0),
-        "a sweeper on the other core: no longer than the machine lets two threads wait that only look at the clock",
+        Metric("slowest request meanwhile"),
+        AtMost(5.0),
+        "the same with a sweeper on the other core",
     ),
     (
         "memory",
