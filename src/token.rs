@@ -32,7 +32,6 @@ pub(crate) const TOKEN_CHARS: usize = 64;
 /// An application never chooses the id of a session: this type can be read from text in order to *find* one
 /// ([`FromStr`]), and no function of this crate takes one in order to make one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(align(8))]
 pub struct SessionId(Uuid);
 
 impl SessionId {
@@ -115,7 +114,6 @@ impl<'de> Deserialize<'de> for SessionId {
 /// cloakroom::Token::generate(); // new ones are made by the server, for new sessions
 /// ```
 #[derive(Clone)]
-#[repr(align(8))]
 pub struct Token([u8; TOKEN_BYTES]);
 
 impl Token {
@@ -228,7 +226,6 @@ impl Nonce {
 
 /// What a store keeps of a token: enough to recognize it, too little to send it.
 #[derive(Clone, Copy)]
-#[repr(align(8))]
 pub(crate) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {

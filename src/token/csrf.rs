@@ -23,7 +23,6 @@ pub(crate) struct CsrfKey([u8; KEY_BYTES]);
 
 /// How a session's key differs from the one that follows from its token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(align(8))]
 pub(crate) struct CsrfMask([u8; KEY_BYTES]);
 
 impl CsrfKey {
