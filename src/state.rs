@@ -157,11 +157,8 @@ impl State {
     }
 
     /// A part of its own in a session, beyond the request that has opened it.
-    pub(crate) fn detached(mut present: Arc<Present>, now: Timestamp) -> Self {
-        if present.shown.is_some() {
-            Arc::make_mut(&mut present).shown = None;
-        }
-        Self { client: Client::OutOfReach, ..Self::new(Ok(present), None, now) }
+    pub(crate) fn detached(present: Arc<Present>, now: Timestamp) -> Self {
+        Self { client: Client::OutOfReach, ..Self::new(Ok(present.without_shown()), None, now) }
     }
 
     /// What such a part begins with.
@@ -535,15 +532,12 @@ impl State {
     }
 
     /// Goes on from a newer state of the session, with the pending changes on top: `false` if there have been others since.
-    pub(crate) fn rebase(&mut self, mut newer: Arc<Present>, changed: Option<Data>, revision: u64) -> bool {
+    pub(crate) fn rebase(&mut self, newer: Arc<Present>, changed: Option<Data>, revision: u64) -> bool {
         if self.revision != revision {
             return false;
         }
         // Who is told nothing need not go on from what was shown once, and is forgotten some day.
-        if newer.shown.is_some() && self.client == Client::OutOfReach {
-            Arc::make_mut(&mut newer).shown = None;
-        }
-        self.origin = Ok(newer);
+        self.origin = Ok(if self.client == Client::OutOfReach { newer.without_shown() } else { newer });
         self.changed = changed.map(Arc::new);
         self.revision += 1;
         true

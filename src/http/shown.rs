@@ -22,10 +22,12 @@ pub(super) fn shown<'a>(values: impl Iterator<Item = &'a [u8]>, longest: usize) 
         tokens.reserve_exact(1);
         tokens.push(token);
     }
-    match any {
-        _ if !tokens.is_empty() => Shown::Tokens(tokens),
-        true => Shown::Malformed,
-        false => Shown::Nothing,
+    if !tokens.is_empty() {
+        Shown::Tokens(tokens)
+    } else if any {
+        Shown::Malformed
+    } else {
+        Shown::Nothing
     }
 }
 

@@ -207,6 +207,14 @@ impl Present {
         self.shown.as_ref().map_or(&self.token, |old| &old.token)
     }
 
+    /// For whoever tells the client nothing: as if the token itself had been shown.
+    pub(super) fn without_shown(mut self: Arc<Self>) -> Arc<Self> {
+        if self.shown.is_some() {
+            Arc::make_mut(&mut self).shown = None;
+        }
+        self
+    }
+
     /// Whether the client has to be told the token, because it has shown one from before.
     pub(super) fn has_to_be_told(&self, now: Timestamp) -> bool {
         self.shown.as_ref().is_some_and(|old| now < old.until)

@@ -14,7 +14,8 @@ pub(super) fn describe() -> String {
             .map_or_else(|| format!("no {program}"), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     format!(
-        "Measured on {cores} cores of {model}, Linux {}, {}, release in one codegen unit for each crate, without LTO, the allocator of the C library, {}.\n",
+        "Measured on {cores} cores of {model}, Linux {}, {}, release in one codegen unit for each crate, without LTO, the \
+         allocator of the C library, {}.\n",
         said("uname", &["-r"]),
         said("rustc", &["-V"]),
         said("valgrind", &["--version"]),

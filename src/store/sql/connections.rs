@@ -216,10 +216,7 @@ impl<DB: Dialect> Held<DB> {
     /// call is done.
     async fn returned(&self) -> Option<Idle<DB>> {
         // Held until it is out of reach of the next borrower.
-        let _lent = match self.lent.try_acquire() {
-            Ok(lent) => lent,
-            Err(_) => tokio::time::timeout(READ_TIMEOUT, self.lent.acquire()).await.ok()?.ok()?,
-        };
+        let _lent = tokio::time::timeout(READ_TIMEOUT, self.lent.acquire()).await.ok()?.ok()?;
         self.pop()
     }
 

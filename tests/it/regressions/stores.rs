@@ -1,3 +1,5 @@
+//! Mistakes of stores.
+
 use std::time::Duration;
 
 use cloakroom::{SessionManager, SqliteStore};
