@@ -62,12 +62,7 @@ impl Server {
             .spawn()
             .unwrap();
         self.keeper = Some(keeper);
-        let started = Instant::now();
-        while TcpStream::connect(self.address()).is_err() {
-            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-            assert!(started.elapsed() < PATIENCE, "{:?} does not come up:\n{log}", self.command);
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        self.wait_until_it_listens(true);
     }
 
     /// `kill -9`. What is on disk stays.
@@ -75,6 +70,17 @@ impl Server {
         if let Some(mut keeper) = self.keeper.take() {
             keeper.stdin.take().unwrap().write_all(b"keep the folder\n").unwrap();
             keeper.wait().unwrap();
+            // A process that PostgreSQL has just forked for a connection holds the port a moment longer.
+            self.wait_until_it_listens(false);
+        }
+    }
+
+    fn wait_until_it_listens(&self, listens: bool) {
+        let started = Instant::now();
+        while TcpStream::connect(self.address()).is_ok() != listens {
+            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            assert!(started.elapsed() < PATIENCE, "{:?} does not come up, or stays:\n{log}", self.command);
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
