@@ -3,6 +3,7 @@
 mod answer;
 mod bind;
 mod cache;
+mod captured;
 mod cookie;
 mod future;
 mod header;

@@ -20,7 +20,7 @@ pin_project! {
     pub struct ResponseFuture<F, ResBody, E> {
         #[pin]
         stage: Stage<F, ResBody>,
-        // `None` where a layer further out takes care of the session.
+        // `None` where a layer further out takes care of the session, and when the handler has answered without one.
         visit: Option<Arc<Visit>>,
         on_error: E,
     }
@@ -68,7 +68,8 @@ where
                     let mut response = ready!(handler.poll(context))?;
                     let Some((visit, opened)) = this.visit.as_ref().and_then(|visit| Some((visit, visit.close()?)))
                     else {
-                        this.stage.set(Stage::Answered);
+                        // Nothing is left to abandon.
+                        *this.visit = None;
                         return Poll::Ready(Ok(response));
                     };
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);

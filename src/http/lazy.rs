@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use http::{Extensions, HeaderValue, Request};
 
+use super::captured::Captured;
 use super::layer::Shared;
 use super::predecessor::{Before, OldCookie};
 use super::stateless::Stateless;
-use super::transport::{Captured, Place};
+use super::transport::Place;
 use crate::engine::{Exclusive, Shown};
 use crate::error::{ErrorKind, SessionError};
 use crate::record::Name;
@@ -114,11 +115,8 @@ fn missing(name: &str) -> SessionError {
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
-    /// What may show the cookie of a predecessor, where there is one.
-    captured_before: Option<Box<[HeaderValue]>>,
-    bond: Option<Bond>,
     /// The same request under the next layer further out.
-    outer: Option<Arc<Visit>>,
+    outer: OnceLock<Arc<Visit>>,
     opened: OnceLock<Opened>,
     /// Held by who opens it.
     opening: Exclusive,
@@ -142,22 +140,30 @@ impl Visit {
     /// Begins, unless a layer further out has the same cookie or header. A client keeps one token there, so there is one
     /// session, and that layer takes care of it.
     pub(super) fn begin<B>(shared: &Arc<Shared>, request: &mut Request<B>, bond: Option<Bond>) -> Option<Arc<Self>> {
-        let outer = request.extensions().get::<Innermost>().map(|Innermost(visit)| visit.clone());
-        if Self::outwards(outer.as_ref()).any(|outer| outer.shared.transport.meets(&shared.transport)) {
-            return None;
-        }
+        let Shared { transport, before, .. } = &**shared;
         let visit = Arc::new(Self {
             shared: shared.clone(),
-            captured: shared.transport.capture(request.headers()),
-            captured_before: shared.before.as_ref().map(|_| Before::capture(request.headers())),
-            bond,
-            outer,
+            captured: Captured::new(request.headers(), transport, before.as_ref(), bond),
+            outer: OnceLock::new(),
             opened: OnceLock::new(),
             opening: Exclusive::default(),
             closed: AtomicBool::new(false),
         });
-        request.extensions_mut().insert(Innermost(visit.clone()));
-        Some(visit)
+        match request.extensions_mut().insert(Innermost(visit.clone())) {
+            None => Some(visit),
+            Some(outer) => visit.enter(outer, request.extensions_mut()),
+        }
+    }
+
+    /// Goes within these, or leaves it to them.
+    #[cold]
+    fn enter(self: Arc<Self>, Innermost(outer): Innermost, extensions: &mut Extensions) -> Option<Arc<Self>> {
+        if Self::outwards(Some(&outer)).any(|outer| outer.shared.transport.meets(&self.shared.transport)) {
+            extensions.insert(Innermost(outer));
+            return None;
+        }
+        self.outer.set(outer).ok().expect("nobody else has this visit yet");
+        Some(self)
     }
 
     fn named<'a>(extensions: &'a Extensions, name: &str) -> Result<&'a Arc<Self>, SessionError> {
@@ -169,7 +175,7 @@ impl Visit {
     }
 
     fn outwards(from: Option<&Arc<Self>>) -> impl Iterator<Item = &Arc<Self>> {
-        std::iter::successors(from, |visit| visit.outer.as_ref())
+        std::iter::successors(from, |visit| visit.outer.get())
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -177,7 +183,7 @@ impl Visit {
     }
 
     pub(super) fn is_within_another(&self) -> bool {
-        self.outer.is_some()
+        self.outer.get().is_some()
     }
 
     async fn load(&self) -> Result<Session, SessionError> {
@@ -201,13 +207,13 @@ impl Visit {
         let (shown, place) = transport.read(&self.captured, manager.longest_text());
         let inherited = match (&shown, self.old_cookie()) {
             (Shown::Nothing, Some((before, OldCookie::Value(cookie)))) => {
-                Box::pin(manager.open_inherited(&before.sessions, cookie, self.bond.clone())).await?
+                Box::pin(manager.open_inherited(&before.sessions, cookie, self.captured.bond())).await?
             }
             _ => None,
         };
         let session = match inherited {
             Some(session) => session,
-            None => manager.open_shown(&shown, self.bond.clone()).await?,
+            None => manager.open_shown(&shown, self.captured.bond()).await?,
         };
         // Of no use any more, if ours is good or this one was looked at.
         let is_settled = matches!(shown, Shown::Nothing) || session.status() == SessionStatus::Resumed;
@@ -216,8 +222,8 @@ impl Visit {
 
     /// What the request shows of a predecessor.
     fn old_cookie(&self) -> Option<(&Before, OldCookie<'_>)> {
-        let (before, captured) = (self.shared.before.as_ref()?, self.captured_before.as_ref()?);
-        Some((before, before.read(captured)))
+        let before = self.shared.before.as_ref()?;
+        Some((before, before.read(self.captured.old_cookies())))
     }
 
     /// Takes a predecessor's cookie away, if it is of no use any more.

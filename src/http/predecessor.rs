@@ -23,7 +23,7 @@ impl Before {
     }
 
     /// The headers that may show the cookie, unread.
-    pub(super) fn capture(headers: &HeaderMap) -> Box<[HeaderValue]> {
+    pub(super) fn capture(headers: &HeaderMap) -> Vec<HeaderValue> {
         headers.get_all(COOKIE).iter().cloned().collect()
     }
 

@@ -3,6 +3,7 @@
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::captured::Captured;
 use super::cookie::SessionCookie;
 use super::header::SessionHeader;
 use crate::engine::Shown;
@@ -83,16 +84,13 @@ impl Transport {
         self.0.iter().any(|own| other.0.iter().any(|other| own.is_same_as(other)))
     }
 
-    // Inlined, it is written where it stays.
+    /// The headers of a request that may hold a token, each with the number of its carrier.
     #[inline]
-    pub(super) fn capture(&self, headers: &HeaderMap) -> Captured {
-        let mut captured = Captured::default();
-        for (index, carrier) in self.0.iter().enumerate() {
-            for value in headers.get_all(carrier.request_header()) {
-                captured.push((index, value.clone()));
-            }
-        }
-        captured
+    pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (usize, &'a HeaderValue)> {
+        let of_carrier = |(index, carrier): (usize, &'a Carrier)| {
+            headers.get_all(carrier.request_header()).iter().map(move |value| (index, value))
+        };
+        self.0.iter().enumerate().flat_map(of_carrier)
     }
 
     /// What the request shows, and where. No text of ours is longer than this.
@@ -207,28 +205,6 @@ impl Carrier {
             Self::Cookie(cookie) => Some(cookie.read(values, longest)).filter(|shown| !matches!(shown, Shown::Nothing)),
             Self::Header(header) => header.read(values, longest),
         }
-    }
-}
-
-/// The header values that may hold a token, unread, each with the number of its carrier: reference counts on the request's
-/// own bytes.
-#[derive(Default)]
-pub(super) struct Captured {
-    /// Most requests have one, if any, and need no list.
-    first: Option<(usize, HeaderValue)>,
-    others: Vec<(usize, HeaderValue)>,
-}
-
-impl Captured {
-    fn push(&mut self, value: (usize, HeaderValue)) {
-        match self.first {
-            None => self.first = Some(value),
-            Some(_) => self.others.push(value),
-        }
-    }
-
-    fn values(&self) -> impl Iterator<Item = &(usize, HeaderValue)> + Clone {
-        self.first.iter().chain(&self.others)
     }
 }
 
