@@ -36,15 +36,6 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(figures)
 }
 
-/// Makes the table of this store, and one of the same shape for the bare statements.
-macro_rules! with_both_tables {
-    ($store:ident) => {{
-        $store.create_schema().await?;
-        $store.clone().table(bare::TABLE).map_err(StoreError::other)?.create_schema().await?;
-        Ok::<_, StoreError>($store)
-    }};
-}
-
 fn postgres(args: &Args) -> Outcome {
     let Some(server) = servers::postgres() else { return Ok(Vec::new()) };
     let url = |address: &str| {
@@ -54,7 +45,8 @@ fn postgres(args: &Args) -> Outcome {
         let runtime = runtime();
         let store = runtime.block_on(async {
             let store = PostgresStore::connect(&url(address)).await?;
-            with_both_tables!(store)
+            store.create_schema().await?;
+            Ok::<_, StoreError>(store)
         })?;
         rig(runtime, SessionLayer::new(store))
     };
@@ -78,7 +70,8 @@ fn mariadb(args: &Args) -> Outcome {
         let (runtime, url) = (runtime(), url.replace(&server.address().to_string(), address));
         let store = runtime.block_on(async {
             let store = MysqlStore::connect(&url).await?;
-            with_both_tables!(store)
+            store.create_schema().await?;
+            Ok::<_, StoreError>(store)
         })?;
         rig(runtime, SessionLayer::new(store))
     };
@@ -97,7 +90,8 @@ fn sqlite(args: &Args) -> Outcome {
     let _pinned = pin::to_one_core()?;
     let store = runtime.block_on(async {
         let store = SqliteStore::open(&path).await?;
-        with_both_tables!(store)
+        store.create_schema().await?;
+        Ok::<_, StoreError>(store)
     })?;
     let (rig, cookie) = rig(runtime, SessionLayer::new(store))?;
     let mut reference = SqliteBare::connect(&format!("sqlite://{}", path.display()))?;
