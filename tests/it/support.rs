@@ -159,6 +159,7 @@ fn the_servers_come_up() {
         let Some(mut server) = start() else { return };
         let dir = server.dir.clone();
         server.kill();
+        assert!(std::net::TcpStream::connect(server.address()).is_err());
         server.restart();
         drop(server);
         assert!(!dir.exists());
