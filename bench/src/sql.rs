@@ -88,11 +88,7 @@ fn sqlite(args: &Args) -> Outcome {
     let (path, runtime) = (folder.path().join("sessions.db"), runtime());
     // Connections are threads. On two cores, luck would decide which of them must wake a core that sleeps.
     let _pinned = pin::to_one_core()?;
-    let store = runtime.block_on(async {
-        let store = SqliteStore::open(&path).await?;
-        store.create_schema().await?;
-        Ok::<_, StoreError>(store)
-    })?;
+    let store = runtime.block_on(SqliteStore::open(&path))?;
     let (rig, cookie) = rig(runtime, SessionLayer::new(store))?;
     let mut reference = SqliteBare::connect(&format!("sqlite://{}", path.display()))?;
     latency("SQLite", args, rig, &cookie, &mut reference)
