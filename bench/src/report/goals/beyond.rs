@@ -1,6 +1,6 @@
 //! The goals of W6 to W11: stores, HTTP, requests at once, growth.
 
-use super::{as_shown, verdict};
+use super::verdict;
 use crate::figure::{Figure, distinct, kept};
 use crate::report::number;
 use crate::subjects::CLOAKROOM;
@@ -201,8 +201,8 @@ fn judged((command, workload, subject, value, bound, _): &Goal) -> Option<(Strin
         AtMost(_) | ByPlot => values.max_by(|one, other| one.0.total_cmp(&other.0)),
     }?;
     let verdict = match bound {
-        AtLeast(bound) => verdict(as_shown(value) >= *bound),
-        AtMost(bound) => verdict(as_shown(value) <= *bound),
+        AtLeast(bound) => verdict(value >= *bound),
+        AtMost(bound) => verdict(value <= *bound),
         ByPlot => "see the plot",
     };
     Some((format!("{} {unit}", number(value)).trim_end().to_owned(), verdict))
