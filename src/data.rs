@@ -4,17 +4,15 @@
 //! does not touch costs it nothing. An index says where the top-level members stand; deeper levels are found by walking.
 
 mod members;
+mod object;
 mod path;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::iter::zip;
 use std::sync::Arc;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::de::Error as _;
 
 pub use path::Path;
 pub(crate) use path::{OwnedPath, RESERVED, Segments};
@@ -22,6 +20,7 @@ pub(crate) use path::{OwnedPath, RESERVED, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::policy::Limits;
 use members::{Member, Members};
+pub(crate) use object::{Object, Text};
 
 /// A JSON object in its canonical form: compact on the top level, each key once and escaped in one way only.
 #[derive(Clone, Default)]
@@ -41,7 +40,8 @@ impl fmt::Debug for Data {
 impl Data {
     /// Reads the text of a JSON object, in whatever form it comes. Of equal keys the last one counts.
     pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
-        serde_json::from_str(text)
+        let object: Object<'_> = serde_json::from_str(text)?;
+        object.into_data(text).ok_or_else(|| serde_json::Error::custom("more than 2 GiB of session data"))
     }
 
     /// Reads a value that has to be an object.
@@ -334,9 +334,6 @@ fn depth_of(json: &str) -> usize {
     deepest
 }
 
-/// Among so few keys the one is found faster by a look at each than by their hashes.
-const FEW: usize = 16;
-
 /// Offsets are kept in 32 bits. Twice this and a bit is the most that one change can make of data that were read.
 const MAX_TEXT: usize = 1 << 31;
 
@@ -375,9 +372,8 @@ pub(crate) fn within<'a>(value: &'a str, path: Segments<'_>) -> Result<Option<&'
 
 /// The raw value of one member of an object that is not indexed.
 fn member_of<'a>(object: &'a str, key: &str) -> Result<Option<&'a str>, SessionError> {
-    let Object(members) = serde_json::from_str(object).map_err(|_| not_an_object())?;
-    let escaped = escape(key);
-    Ok(members.iter().rfind(|(name, _)| *name == escaped).map(|(_, value)| value.get()))
+    let members: Object<'_> = serde_json::from_str(object).map_err(|_| not_an_object())?;
+    Ok(members.get(&escape(key)))
 }
 
 fn not_an_object() -> SessionError {
@@ -386,108 +382,6 @@ fn not_an_object() -> SessionError {
         "the path leads through a value that is not an object; nothing was overwritten: \
          remove that value first, or choose another path",
     )
-}
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = Object::deserialize(deserializer)?.unique();
-        let length: usize = members.iter().map(|(key, value)| key.len() + value.len() + r#","":"#.len()).sum();
-        if length > MAX_TEXT {
-            return Err(D::Error::custom("more than 2 GiB of session data"));
-        }
-        // The braces, less the comma that the last member has not.
-        let mut data = Self { text: String::with_capacity(length + 1), members: Members::None };
-        for (key, value) in members {
-            data.append(&key, value);
-        }
-        Ok(data)
-    }
-}
-
-/// The members of an object: keys as canonical JSON has them, and raw values.
-struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Object<'a> {
-    /// Each key once, at its first place and with its last value. In linear time: keys may be the visitors' choice.
-    fn unique(self) -> Vec<(Cow<'a, str>, &'a str)> {
-        let Self(members) = self;
-        let (mut unique, mut places) = (Vec::<(Cow<'_, str>, &str)>::with_capacity(members.len()), HashMap::new());
-        let are_few = members.len() <= FEW;
-        for (key, value) in members {
-            let place = if are_few {
-                unique.iter().position(|(known, _)| *known == key)
-            } else {
-                let place = *places.entry(key.clone()).or_insert(unique.len());
-                (place < unique.len()).then_some(place)
-            };
-            match place {
-                Some(place) => unique[place].1 = value.get(),
-                None => unique.push((key, value.get())),
-            }
-        }
-        unique
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(FEW);
-                while let Some((key, value)) = map.next_entry::<Text<'_>, _>()? {
-                    members.push((key.into_key(), value));
-                }
-                Ok(Object(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// Text, borrowed unless JSON escapes something in it.
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'a> Text<'a> {
-    /// As it stands between the quotes of canonical JSON.
-    fn into_key(self) -> Cow<'a, str> {
-        match self.0 {
-            Cow::Borrowed(text) => escape(text),
-            Cow::Owned(text) => Cow::Owned(escape(&text).into_owned()),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AsText;
-
-        impl<'de> Visitor<'de> for AsText {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(AsText)
-    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ pub(super) enum Members {
 }
 
 impl Members {
+    /// With room for as many in one allocation, if they are not kept in place.
+    pub(super) fn with_capacity(members: usize) -> Self {
+        if members > 2 { Self::Many(Vec::with_capacity(members)) } else { Self::None }
+    }
+
     pub(super) fn push(&mut self, member: Member) {
         match self {
             Self::None => *self = Self::One([member]),

@@ -25,14 +25,14 @@ use std::str;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserializer as _, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Contents, ExtraFields, Grace, GraceReason, Name, Origin, Superseded};
 use crate::clock::Timestamp;
 use crate::codec::CodecError;
-use crate::data::{Data, Text};
+use crate::data::{Data, Object, Text};
 use crate::token::{CsrfMask, Nonce, SessionId, TokenDigest};
 
 const VERSION: u32 = 1;
@@ -75,57 +75,65 @@ impl fmt::Debug for DecodeError {
 impl std::error::Error for DecodeError {}
 
 pub(super) fn write(contents: &Contents) -> Vec<u8> {
-    let data = contents.data.as_str();
-    let mut text = String::with_capacity(data.len() + OVERHEAD + contents.origin.namespace.len());
-    let mut member = |name: &str, value: fmt::Arguments<'_>| {
-        let separator = if text.is_empty() { '{' } else { ',' };
-        // Writing to a string cannot fail.
-        let _ = fmt::Write::write_fmt(&mut text, format_args!("{separator}\"{name}\":{value}"));
-    };
-    member("v", format_args!("{VERSION}"));
-    member("ns", format_args!("{}", serde_json::Value::from(&*contents.origin.namespace)));
-    if let Some(name) = contents.origin.name.to_record() {
-        member("name", format_args!("\"{name}\""));
+    let (origin, extras, data) = (&contents.origin, &contents.extras, contents.data.as_str());
+    let mut members = Members(Vec::with_capacity(data.len() + OVERHEAD + origin.namespace.len()));
+    members.put("v", VERSION);
+    members.put("ns", &*origin.namespace);
+    members.put_some("name", origin.name.to_record());
+    members.put("id", contents.id);
+    members.put("created", contents.created_at.as_millis());
+    members.put("deadline", contents.deadline.as_millis());
+    members.put_some("end_by", extras.end_by.map(Timestamp::as_millis));
+    members.put_some("idle", extras.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
+    members.put_some("bond", extras.bond.map(TokenDigest::to_text));
+    members.put_some("csrf", extras.csrf.map(CsrfMask::to_text));
+    members.put_some("persistent", contents.persistent.then_some(true));
+    members.put_some("login", extras.logged_in_at.map(Timestamp::as_millis));
+    members.put_some("label", extras.label.as_deref());
+    members.put("digest", contents.digest.to_text());
+    members.put_some("since", extras.secret_since.map(Timestamp::as_millis));
+    let superseded: Vec<_> = extras.superseded.iter().map(entry).collect();
+    members.put_some("superseded", Some(superseded).filter(|superseded| !superseded.is_empty()));
+    members.put("write", format!("{:016x}", contents.write));
+    for (name, value) in extras.unknown.iter().flat_map(|unknown| unknown.members()) {
+        members.put_raw(&name, value);
     }
-    member("id", format_args!("\"{}\"", contents.id));
-    member("created", format_args!("{}", contents.created_at.as_millis()));
-    member("deadline", format_args!("{}", contents.deadline.as_millis()));
-    if let Some(end_by) = contents.extras.end_by {
-        member("end_by", format_args!("{}", end_by.as_millis()));
+    members.put_raw("data", data);
+    members.end()
+}
+
+/// The text of an object, up to the last member that was put into it.
+struct Members(Vec<u8>);
+
+impl Members {
+    /// A plain name, and what becomes its value.
+    fn put(&mut self, name: &str, value: impl Serialize) {
+        self.begin(name);
+        serde_json::to_writer(&mut self.0, &value).expect("numbers and texts have a form in JSON, and memory takes all");
     }
-    if let Some(idle) = contents.extras.idle {
-        member("idle", format_args!("{}", u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)));
+
+    fn put_some(&mut self, name: &str, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
     }
-    if let Some(bond) = contents.extras.bond {
-        member("bond", format_args!("\"{}\"", bond.to_text()));
+
+    fn put_raw(&mut self, name: &str, value: &str) {
+        self.begin(name);
+        self.0.extend_from_slice(value.as_bytes());
     }
-    if let Some(csrf) = contents.extras.csrf {
-        member("csrf", format_args!("\"{}\"", csrf.to_text()));
+
+    fn begin(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
     }
-    if contents.persistent {
-        member("persistent", format_args!("true"));
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
     }
-    if let Some(at) = contents.extras.logged_in_at {
-        member("login", format_args!("{}", at.as_millis()));
-    }
-    if let Some(label) = &contents.extras.label {
-        member("label", format_args!("{}", serde_json::Value::from(&**label)));
-    }
-    member("digest", format_args!("\"{}\"", contents.digest.to_text()));
-    if let Some(since) = contents.extras.secret_since {
-        member("since", format_args!("{}", since.as_millis()));
-    }
-    if !contents.extras.superseded.is_empty() {
-        let superseded: Vec<_> = contents.extras.superseded.iter().map(entry).collect();
-        member("superseded", format_args!("{}", serde_json::Value::from(superseded)));
-    }
-    member("write", format_args!("\"{:016x}\"", contents.write));
-    for (name, value) in contents.extras.unknown.iter().flat_map(|unknown| unknown.members()) {
-        member(&name, format_args!("{value}"));
-    }
-    member("data", format_args!("{data}"));
-    text.push('}');
-    text.into_bytes()
 }
 
 const TIMER: &str = "timer";
@@ -169,6 +177,7 @@ fn superseded_by(entry: &[serde_json::Value]) -> Option<Superseded> {
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
     let document = Document::parse(text)?;
+    let data = needed(document.data, "data")?.into_data(text);
     let (namespace, name) = (needed(document.ns, "ns")?.0, document.name.map(|Text(name)| name));
     let origin = if reader.has(&namespace, name.as_deref()) {
         reader.clone()
@@ -199,7 +208,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         digest: decoded(&needed(document.digest, "digest")?, TokenDigest::from_text, "digest")?,
         write: decoded(&needed(document.write, "write")?, |text| u64::from_str_radix(text, 16).ok(), "write")?,
         extras: extras.into(),
-        data: needed(document.data, "data")?.into(),
+        data: needed(data, "data")?.into(),
     })
 }
 
@@ -275,7 +284,7 @@ document! {
     since: i64,
     superseded: Vec<Vec<serde_json::Value>>,
     write: Text<'a>,
-    data: Data,
+    data: Object<'a>,
 }
 
 impl<'a> Document<'a> {

@@ -45,6 +45,7 @@ use bytes::Bytes;
 use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::{Value, cmd};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::{
     CreateOutcome, ExpiredRecord, FreshReads, Inventory, Page, Payload, Record, SaveOutcome, SessionId, SessionStore,
@@ -173,7 +174,7 @@ impl<C> RedisStore<C> {
     }
 
     fn key(&self, id: SessionId) -> String {
-        format!("{}{id}", self.prefix)
+        [&self.prefix, &*id.as_uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer())].concat()
     }
 
     fn index_key(&self, user: &str) -> String {
