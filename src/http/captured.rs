@@ -1,5 +1,6 @@
 //! What is kept of a request for those who ask for its session.
 
+use http::header::ValueIter;
 use http::{HeaderMap, HeaderValue};
 
 use super::predecessor::Before;
@@ -14,6 +15,7 @@ pub(super) struct Captured {
     rest: Option<Box<Rest>>,
 }
 
+#[derive(Default)]
 struct Rest {
     others: Vec<(usize, HeaderValue)>,
     old_cookies: Vec<HeaderValue>,
@@ -23,21 +25,35 @@ struct Rest {
 impl Captured {
     #[inline]
     pub(super) fn new(headers: &HeaderMap, transport: &Transport, before: Option<&Before>, bond: Option<Bond>) -> Self {
-        let mut first = None;
-        let mut others = Vec::new();
-        for (carrier, value) in transport.values(headers) {
-            let value = (carrier, value.clone());
-            match first {
-                None => first = Some(value),
-                Some(_) => others.push(value),
+        let mut captured = Self { first: None, rest: None };
+        for (carrier, name) in transport.request_headers() {
+            let mut values = headers.get_all(name).iter();
+            if let Some(value) = values.next() {
+                captured.add(carrier, value, values);
             }
         }
-        let has_rest = before.is_some() || bond.is_some() || !others.is_empty();
-        let rest = has_rest.then(|| {
-            let old_cookies = before.map(|_| Before::capture(headers)).unwrap_or_default();
-            Box::new(Rest { others, old_cookies, bond })
-        });
-        Self { first, rest }
+        if before.is_some() {
+            captured.rest().old_cookies = Before::capture(headers);
+        }
+        if bond.is_some() {
+            captured.rest().bond = bond;
+        }
+        captured
+    }
+
+    #[inline(never)]
+    fn add(&mut self, carrier: usize, first: &HeaderValue, others: ValueIter<'_, HeaderValue>) {
+        for value in std::iter::once(first).chain(others) {
+            let value = (carrier, value.clone());
+            match self.first {
+                None => self.first = Some(value),
+                Some(_) => self.rest().others.push(value),
+            }
+        }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 
     /// The headers that may hold a token, each with the number of its carrier.

@@ -84,13 +84,10 @@ impl Transport {
         self.0.iter().any(|own| other.0.iter().any(|other| own.is_same_as(other)))
     }
 
-    /// The headers of a request that may hold a token, each with the number of its carrier.
+    /// The names of headers that may hold a token, each with the number of its carrier.
     #[inline]
-    pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (usize, &'a HeaderValue)> {
-        let of_carrier = |(index, carrier): (usize, &'a Carrier)| {
-            headers.get_all(carrier.request_header()).iter().map(move |value| (index, value))
-        };
-        self.0.iter().enumerate().flat_map(of_carrier)
+    pub(super) fn request_headers(&self) -> impl Iterator<Item = (usize, &HeaderName)> {
+        self.0.iter().map(Carrier::request_header).enumerate()
     }
 
     /// What the request shows, and where. No text of ours is longer than this.
