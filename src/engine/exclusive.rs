@@ -1,5 +1,6 @@
 //! What one at a time may do, across waiting points.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
@@ -14,7 +15,8 @@ const WANTED: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive {
     state: AtomicU8,
-    freed: Notify,
+    /// Made when two have met.
+    freed: OnceLock<Box<Notify>>,
 }
 
 /// Holds an [`Exclusive`] until it is dropped.
@@ -39,7 +41,7 @@ impl Exclusive {
         // A release that nobody waits for yet is kept for the next who does. Whoever is woken says again that there may be
         // others: taken or not, the next release is told as well.
         while self.state.swap(WANTED, Ordering::SeqCst) != FREE {
-            self.freed.notified().await;
+            self.freed().notified().await;
         }
     }
 
@@ -50,8 +52,12 @@ impl Exclusive {
 
     pub(crate) fn free(&self) {
         if self.state.swap(FREE, Ordering::SeqCst) == WANTED {
-            self.freed.notify_one();
+            self.freed().notify_one();
         }
+    }
+
+    fn freed(&self) -> &Notify {
+        self.freed.get_or_init(Box::default)
     }
 }
 

@@ -112,11 +112,12 @@ fn missing(name: &str) -> SessionError {
 }
 
 /// One request under one layer, from its headers to its answer.
+///
+/// Most are made and forgotten with nobody asking, so that it is small: with the counts of its `Arc` 128 bytes, as many as are
+/// moved without a call.
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
-    /// The same request under the next layer further out.
-    outer: OnceLock<Arc<Visit>>,
     opened: OnceLock<Opened>,
     /// Held by who opens it.
     opening: Exclusive,
@@ -144,7 +145,6 @@ impl Visit {
         let visit = Arc::new(Self {
             shared: shared.clone(),
             captured: Captured::new(request.headers(), transport, before.as_ref(), bond),
-            outer: OnceLock::new(),
             opened: OnceLock::new(),
             opening: Exclusive::default(),
             closed: AtomicBool::new(false),
@@ -157,12 +157,14 @@ impl Visit {
 
     /// Goes within these, or leaves it to them.
     #[cold]
-    fn enter(self: Arc<Self>, Innermost(outer): Innermost, extensions: &mut Extensions) -> Option<Arc<Self>> {
+    fn enter(mut self: Arc<Self>, Innermost(outer): Innermost, extensions: &mut Extensions) -> Option<Arc<Self>> {
+        extensions.remove::<Innermost>();
         if Self::outwards(Some(&outer)).any(|outer| outer.shared.transport.meets(&self.shared.transport)) {
             extensions.insert(Innermost(outer));
             return None;
         }
-        self.outer.set(outer).ok().expect("nobody else has this visit yet");
+        Arc::get_mut(&mut self).expect("nobody else has this visit yet").captured.set_outer(outer);
+        extensions.insert(Innermost(self.clone()));
         Some(self)
     }
 
@@ -175,7 +177,7 @@ impl Visit {
     }
 
     fn outwards(from: Option<&Arc<Self>>) -> impl Iterator<Item = &Arc<Self>> {
-        std::iter::successors(from, |visit| visit.outer.get())
+        std::iter::successors(from, |visit| visit.captured.outer())
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -183,7 +185,7 @@ impl Visit {
     }
 
     pub(super) fn is_within_another(&self) -> bool {
-        self.outer.get().is_some()
+        self.captured.outer().is_some()
     }
 
     async fn load(&self) -> Result<Session, SessionError> {
@@ -245,6 +247,7 @@ impl Visit {
     }
 
     /// The handler has answered. The session, if anybody asked for it; whoever asks from now on can only read it.
+    #[inline]
     pub(super) fn close(self: &Arc<Self>) -> Option<&Opened> {
         if Arc::strong_count(self) == 1 {
             // Nobody is left who could ask, and what others have opened is seen here.
@@ -255,5 +258,16 @@ impl Visit {
             self.closed.swap(true, Ordering::AcqRel);
         }
         self.opened.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_visit_is_moved_without_a_call() {
+        assert!(size_of::<Visit>() + 2 * size_of::<usize>() <= 128, "{}", size_of::<Visit>());
     }
 }

@@ -86,17 +86,16 @@ impl Transport {
 
     /// The names of headers that may hold a token, each with the number of its carrier.
     #[inline]
-    pub(super) fn request_headers(&self) -> impl Iterator<Item = (usize, &HeaderName)> {
-        self.0.iter().map(Carrier::request_header).enumerate()
+    pub(super) fn request_headers(&self) -> impl Iterator<Item = (u16, &HeaderName)> {
+        (0..).zip(self.0.iter().map(Carrier::request_header))
     }
 
     /// What the request shows, and where. No text of ours is longer than this.
     pub(super) fn read(&self, captured: &Captured, longest: usize) -> (Shown, Place) {
-        let values_for = |wanted| captured.values().filter(move |(of, _)| *of == wanted).map(|(_, value)| value);
-        for (index, carrier) in self.0.iter().enumerate() {
-            let Some(shown) = carrier.read(values_for(index), longest) else { continue };
+        for (index, carrier) in (0..).zip(&self.0) {
+            let Some(shown) = carrier.read(captured.values(index), longest) else { continue };
             let chunks = match carrier {
-                Carrier::Cookie(cookie) => cookie.count_chunks(&values_for(index)),
+                Carrier::Cookie(cookie) => cookie.count_chunks(&captured.values(index)),
                 Carrier::Header(_) => 1,
             };
             return (shown, Place { carrier: Some(index), chunks });
@@ -116,7 +115,7 @@ impl Transport {
     /// The headers that hand a token to a client who showed what it has in this place: a first, and others.
     pub(super) fn token(&self, issued: &IssuedToken, place: Place) -> (HeaderValue, Vec<HeaderValue>) {
         match self.answering(place) {
-            Carrier::Cookie(cookie) => cookie.set(&issued.text(), issued.lifetime, place.chunks),
+            Carrier::Cookie(cookie) => cookie.set(&issued.text(), issued.lifetime, place.chunks.into()),
             Carrier::Header(header) => (header.set(&issued.text()), Vec::new()),
         }
     }
@@ -124,7 +123,7 @@ impl Transport {
     /// The headers that tell the client to forget what it showed.
     pub(super) fn removal(&self, place: Place) -> (HeaderValue, Vec<HeaderValue>) {
         match self.answering(place) {
-            Carrier::Cookie(cookie) => cookie.removal(place.chunks),
+            Carrier::Cookie(cookie) => cookie.removal(place.chunks.into()),
             Carrier::Header(_) => (HeaderValue::from_static(""), Vec::new()),
         }
     }
@@ -152,19 +151,19 @@ impl Transport {
 
     /// The headers of the request on which the answer depends.
     pub(super) fn looked_at(&self, place: Place) -> impl Iterator<Item = &HeaderName> {
-        let count = place.carrier.map_or(self.0.len(), |index| index + 1);
+        let count = place.carrier.map_or(self.0.len(), |index| usize::from(index) + 1);
         self.0[..count].iter().map(Carrier::request_header)
     }
 
     /// The headers of all carriers that take a token away from a client.
     #[cfg(feature = "testing")]
     pub(super) fn removals(&self) -> HeaderMap {
-        let places = (0..self.0.len()).map(|index| Place { carrier: Some(index), chunks: 1 });
+        let places = (0..).zip(&self.0).map(|(index, _)| Place { carrier: Some(index), chunks: 1 });
         places.map(|place| (self.answers_in(place).clone(), self.removal(place).0)).collect()
     }
 
     fn answering(&self, place: Place) -> &Carrier {
-        &self.0[place.carrier.unwrap_or(0)]
+        &self.0[place.carrier.map_or(0, usize::from)]
     }
 }
 
@@ -209,7 +208,7 @@ impl Carrier {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// None if it showed nothing.
-    carrier: Option<usize>,
+    carrier: Option<u16>,
     /// Over how many cookies that may be spread: all of them have to be forgotten with it.
-    chunks: usize,
+    chunks: u16,
 }

@@ -48,9 +48,12 @@ impl SessionCookie {
     }
 
     /// What the client has of ours to forget: one more than the highest number of a cookie that is there.
-    pub(in crate::http) fn count_chunks<'a>(&self, headers: &(impl Iterator<Item = &'a HeaderValue> + Clone)) -> usize {
-        let is_there = |index: &usize| values_of(headers.clone(), self.chunk_name(*index).as_bytes()).next().is_some();
-        (1..self.chunks).rev().find(is_there).map_or(1, |index| index + 1)
+    pub(in crate::http) fn count_chunks<'a>(&self, headers: &(impl Iterator<Item = &'a HeaderValue> + Clone)) -> u16 {
+        let is_there = |index: &u16| {
+            let name = self.chunk_name(usize::from(*index));
+            values_of(headers.clone(), name.as_bytes()).next().is_some()
+        };
+        (1..).take(self.chunks.saturating_sub(1)).filter(is_there).last().map_or(1, |index| index + 1)
     }
 
     /// What these headers show. Where a name has several values each may be the right one: as with one cookie, not more
