@@ -13,11 +13,12 @@ use tokio::time::timeout;
 
 use crate::args::Args;
 use crate::figure::Figure;
+use crate::floor::lossless::{InRedis, LosslessLayer};
 use crate::latency::{Contestant, in_turn};
 use crate::rig::{AxumRig, Rig, runtime};
 use crate::servers::proxy::Proxy;
 use crate::servers::{self, Server};
-use crate::subjects::{BARE, cloakroom_routes, named};
+use crate::subjects::{BARE, cloakroom_routes, lossless_routes, named};
 use crate::work::{BEGIN, CHANGE, FILL, READ, UNTOUCHED};
 use crate::{Outcome, at_once, pin};
 
@@ -35,6 +36,9 @@ return 1";
 /// As many as a session has in the store.
 const BYTES: usize = 1_250;
 const RENEWAL: &str = "renewal";
+/// The floor that loses nothing, over the same server.
+const FLOOR_READ: &str = "read, lossless floor";
+const FLOOR_WRITE: &str = "write, lossless floor";
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let Some(server) = servers::redis("") else { return Ok(Vec::new()) };
@@ -72,9 +76,14 @@ fn layer(address: &str, due: Due) -> Result<AxumRig, Box<dyn Error>> {
     Ok(AxumRig::on(runtime, cloakroom_routes(SessionLayer::with_manager(manager))))
 }
 
+fn lossless(address: &str) -> Result<AxumRig, Box<dyn Error>> {
+    let runtime = runtime();
+    let store = runtime.block_on(InRedis::connect(&format!("redis://{address}")))?;
+    Ok(AxumRig::on(runtime, lossless_routes(LosslessLayer::in_redis(store))))
+}
+
 /// An application, and the cookie of a session in it.
-fn filled(address: &str, due: Due) -> Result<(AxumRig, String), Box<dyn Error>> {
-    let mut rig = layer(address, due)?;
+fn filled(mut rig: AxumRig) -> Result<(AxumRig, String), Box<dyn Error>> {
     let cookie = rig.ask(FILL, None).cookie.ok_or("no cookie")?;
     Ok((rig, cookie))
 }
@@ -82,8 +91,9 @@ fn filled(address: &str, due: Due) -> Result<(AxumRig, String), Box<dyn Error>> 
 #[expect(clippy::await_holding_refcell_ref, reason = "contestants take turns: one uses the connection at a time")]
 fn latency(server: &Server, args: &Args) -> Outcome {
     let address = server.address().to_string();
-    let (mut rig, cookie) = filled(&address, Due::Seldom)?;
-    let (mut renewing, renewed) = filled(&address, Due::Always)?;
+    let (mut rig, cookie) = filled(layer(&address, Due::Seldom)?)?;
+    let (mut renewing, renewed) = filled(layer(&address, Due::Always)?)?;
+    let (mut floor, floors) = filled(lossless(&address)?)?;
     let (mut bare, runtime) = (named(BARE).ok_or("no bare handler")?.rig(), runtime());
     servers::keep_apart(server)?;
     let _pinned = pin::to_one_core()?;
@@ -119,7 +129,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
             }));
         }
     };
-    let rig = RefCell::new(&mut rig);
+    let (rig, floor) = (RefCell::new(&mut rig), RefCell::new(&mut floor));
     let repeat = |path| {
         let (rig, cookie) = (&rig, &cookie);
         move |times| rig.borrow_mut().repeat(path, (path != BEGIN).then_some(cookie), times)
@@ -136,13 +146,15 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
         Contestant::new("new session", repeat(BEGIN)),
+        Contestant::new(FLOOR_READ, |times| floor.borrow_mut().repeat(READ, Some(&floors), times)),
+        Contestant::new(FLOOR_WRITE, |times| floor.borrow_mut().repeat(CHANGE, Some(&floors), times)),
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
     let floors = [GET_IN_TIME, SET, SWAP, GET_AND_SET, GET_AND_SWAP];
     let times = [BARE, GET].into_iter().chain(floors).map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
     let floors = floors.map(|name| rounds.ratio("W7", name, None, &[GET]));
-    let ratios = ["untouched", "read", "write", "new session", RENEWAL].map(|name| {
+    let ratios = ["untouched", "read", "write", "new session", RENEWAL, FLOOR_READ, FLOOR_WRITE].map(|name| {
         let ratio = |reference| rounds.ratio("W7", name, Some(BARE), &[reference]);
         [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
@@ -185,8 +197,8 @@ fn round_trips(server: &Server) -> Outcome {
     const TIMES: u64 = 100;
     let proxy = Proxy::to(server.address())?;
     let address = proxy.address.to_string();
-    let (mut rig, cookie) = filled(&address, Due::Seldom)?;
-    let (mut renewing, renewed) = filled(&address, Due::Always)?;
+    let (mut rig, cookie) = filled(layer(&address, Due::Seldom)?)?;
+    let (mut renewing, renewed) = filled(layer(&address, Due::Always)?)?;
     let count = |name, rig: &mut AxumRig, path, cookie: Option<&str>| {
         rig.repeat(path, cookie, 1);
         let before = proxy.trips();

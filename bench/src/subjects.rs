@@ -36,6 +36,8 @@ use crate::work::{BEGIN, CHANGE, COUNTER_AT_FIRST, FILL, READ, SHOW, UNTOUCHED, 
 
 #[cfg(feature = "full")]
 pub(crate) use cloakroom::routes as cloakroom_routes;
+#[cfg(feature = "full")]
+pub(crate) use lossless::routes as lossless_routes;
 
 /// An application of one kind, with a session layer or without.
 #[derive(Clone, Copy)]
@@ -95,10 +97,12 @@ pub(crate) fn named(name: &str) -> Option<Subject> {
 #[cfg(feature = "full")]
 pub(crate) fn served() -> [(&'static str, axum::Router); 5] {
     use ::cloakroom::{MemoryStore, SessionLayer};
+
+    use crate::floor::lossless::LosslessLayer;
     [
         (BARE, bare::routes()),
         (FLOOR, floor::routes::<Simple>()),
-        (LOSSLESS, lossless::routes()),
+        (LOSSLESS, lossless::routes(LosslessLayer::new())),
         (CLOAKROOM, cloakroom::routes(SessionLayer::new(MemoryStore::new()))),
         (TOWER_SESSIONS, tower_sessions::routes()),
     ]

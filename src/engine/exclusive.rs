@@ -1,6 +1,6 @@
 //! What one at a time may do, across waiting points.
 
-use std::sync::OnceLock;
+use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
@@ -11,13 +11,12 @@ const TAKEN: u8 = 1;
 const WANTED: u8 = 2;
 
 /// A lock that is held while others are waited for. Nearly always nobody else wants it, so that taking it and letting go cost
-/// one atomic write each; it is neither fair nor in order for those who meet at it.
+/// one atomic write each, and it is a byte; it is neither fair nor in order for those who meet at it.
 #[derive(Debug, Default)]
-pub(crate) struct Exclusive {
-    state: AtomicU8,
-    /// Made when two have met.
-    freed: OnceLock<Box<Notify>>,
-}
+pub(crate) struct Exclusive(AtomicU8);
+
+/// Where those wait who want a lock that is taken: all locks share them, by their addresses.
+static WAITING: [Notify; 64] = [const { Notify::const_new() }; 64];
 
 /// Holds an [`Exclusive`] until it is dropped.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(crate) struct Held<'a>(&'a Exclusive);
 
 impl Exclusive {
     pub(crate) fn is_taken(&self) -> bool {
-        self.state.load(Ordering::SeqCst) != FREE
+        self.0.load(Ordering::SeqCst) != FREE
     }
 
     pub(crate) async fn hold(&self) -> Held<'_> {
@@ -38,26 +37,30 @@ impl Exclusive {
         if self.try_take() {
             return;
         }
-        // A release that nobody waits for yet is kept for the next who does. Whoever is woken says again that there may be
-        // others: taken or not, the next release is told as well.
-        while self.state.swap(WANTED, Ordering::SeqCst) != FREE {
-            self.freed().notified().await;
+        loop {
+            // Hears of every release from here on, of which one may come before it is waited for. Whoever is woken says again that
+            // there may be others: taken or not, the next release is told as well.
+            let freed = self.waiting().notified();
+            if self.0.swap(WANTED, Ordering::SeqCst) == FREE {
+                return;
+            }
+            freed.await;
         }
     }
 
     /// Takes it, if nobody else has it.
     pub(crate) fn try_take(&self) -> bool {
-        self.state.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.0.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     pub(crate) fn free(&self) {
-        if self.state.swap(FREE, Ordering::SeqCst) == WANTED {
-            self.freed().notify_one();
+        if self.0.swap(FREE, Ordering::SeqCst) == WANTED {
+            self.waiting().notify_waiters();
         }
     }
 
-    fn freed(&self) -> &Notify {
-        self.freed.get_or_init(Box::default)
+    fn waiting(&self) -> &'static Notify {
+        &WAITING[ptr::from_ref(self).addr() / 16 % WAITING.len()]
     }
 }
 

@@ -1,11 +1,8 @@
 //! What is kept of a request for those who ask for its session.
 
-use std::sync::Arc;
-
 use http::header::ValueIter;
 use http::{HeaderMap, HeaderValue};
 
-use super::lazy::Visit;
 use super::predecessor::Before;
 use super::transport::Transport;
 use crate::state::Bond;
@@ -13,19 +10,17 @@ use crate::state::Bond;
 /// What is kept of a request, unread: reference counts on its own bytes.
 #[derive(Default)]
 pub(super) struct Captured {
-    /// The first header that may hold a token, if it is of the first carrier.
-    first: Option<HeaderValue>,
+    /// The first header that may hold a token, with the number of its carrier.
+    first: Option<(u16, HeaderValue)>,
     /// Behind a pointer, since most requests have none of it and are begun and forgotten faster without.
     rest: Option<Box<Rest>>,
 }
 
 #[derive(Default)]
 struct Rest {
-    /// Each with the number of its carrier.
     others: Vec<(u16, HeaderValue)>,
     old_cookies: Vec<HeaderValue>,
     bond: Option<Bond>,
-    outer: Option<Arc<Visit>>,
 }
 
 impl Captured {
@@ -50,10 +45,10 @@ impl Captured {
     #[inline(never)]
     fn add(&mut self, carrier: u16, first: &HeaderValue, others: ValueIter<'_, HeaderValue>) {
         for value in std::iter::once(first).chain(others) {
-            if carrier == 0 && self.first.is_none() {
-                self.first = Some(value.clone());
-            } else {
-                self.rest().others.push((carrier, value.clone()));
+            let value = (carrier, value.clone());
+            match self.first {
+                None => self.first = Some(value),
+                Some(_) => self.rest().others.push(value),
             }
         }
     }
@@ -64,9 +59,8 @@ impl Captured {
 
     /// The headers of a carrier that may hold a token.
     pub(super) fn values(&self, carrier: u16) -> impl Iterator<Item = &HeaderValue> + Clone {
-        let others = self.rest.iter().flat_map(|rest| &rest.others);
-        let others = others.filter(move |(of, _)| *of == carrier).map(|(_, value)| value);
-        self.first.iter().filter(move |_| carrier == 0).chain(others)
+        let all = self.first.iter().chain(self.rest.iter().flat_map(|rest| &rest.others));
+        all.filter(move |(of, _)| *of == carrier).map(|(_, value)| value)
     }
 
     /// The headers that may show the cookie of a predecessor.
@@ -76,14 +70,5 @@ impl Captured {
 
     pub(super) fn bond(&self) -> Option<Bond> {
         self.rest.as_ref()?.bond.clone()
-    }
-
-    /// The same request under the next layer further out.
-    pub(super) fn outer(&self) -> Option<&Arc<Visit>> {
-        self.rest.as_ref()?.outer.as_ref()
-    }
-
-    pub(super) fn set_outer(&mut self, outer: Arc<Visit>) {
-        self.rest().outer = Some(outer);
     }
 }

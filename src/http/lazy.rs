@@ -118,6 +118,8 @@ fn missing(name: &str) -> SessionError {
 pub(super) struct Visit {
     shared: Arc<Shared>,
     captured: Captured,
+    /// The same request under the next layer further out.
+    outer: Option<Arc<Visit>>,
     opened: OnceLock<Opened>,
     /// Held by who opens it.
     opening: Exclusive,
@@ -145,6 +147,7 @@ impl Visit {
         let visit = Arc::new(Self {
             shared: shared.clone(),
             captured: Captured::new(request.headers(), transport, before.as_ref(), bond),
+            outer: None,
             opened: OnceLock::new(),
             opening: Exclusive::default(),
             closed: AtomicBool::new(false),
@@ -158,13 +161,13 @@ impl Visit {
     /// Goes within these, or leaves it to them.
     #[cold]
     fn enter(mut self: Arc<Self>, Innermost(outer): Innermost, extensions: &mut Extensions) -> Option<Arc<Self>> {
-        extensions.remove::<Innermost>();
+        let Innermost(innermost) = extensions.get_mut().expect("this visit has just been put there");
+        *innermost = outer.clone();
         if Self::outwards(Some(&outer)).any(|outer| outer.shared.transport.meets(&self.shared.transport)) {
-            extensions.insert(Innermost(outer));
             return None;
         }
-        Arc::get_mut(&mut self).expect("nobody else has this visit yet").captured.set_outer(outer);
-        extensions.insert(Innermost(self.clone()));
+        Arc::get_mut(&mut self).expect("nobody else has this visit any more").outer = Some(outer);
+        *innermost = self.clone();
         Some(self)
     }
 
@@ -177,7 +180,7 @@ impl Visit {
     }
 
     fn outwards(from: Option<&Arc<Self>>) -> impl Iterator<Item = &Arc<Self>> {
-        std::iter::successors(from, |visit| visit.captured.outer())
+        std::iter::successors(from, |visit| visit.outer.as_ref())
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -185,7 +188,7 @@ impl Visit {
     }
 
     pub(super) fn is_within_another(&self) -> bool {
-        self.captured.outer().is_some()
+        self.outer.is_some()
     }
 
     async fn load(&self) -> Result<Session, SessionError> {

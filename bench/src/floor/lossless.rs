@@ -7,12 +7,16 @@
 
 mod data;
 mod layer;
+#[cfg(feature = "full")]
+mod redis;
 mod session;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use layer::LosslessLayer;
+#[cfg(feature = "full")]
+pub(crate) use redis::InRedis;
 pub(crate) use session::LosslessSession;
 
 type Done<T = ()> = Result<T, axum::http::StatusCode>;

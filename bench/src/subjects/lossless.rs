@@ -10,11 +10,12 @@ use crate::work::{COUNTER, DONE, USER, User, ten_keys};
 type Handled<T = &'static str> = Result<T, StatusCode>;
 
 pub(super) fn rig() -> Box<dyn Rig> {
-    Box::new(AxumRig::new(routes()))
+    Box::new(AxumRig::new(routes(LosslessLayer::new())))
 }
 
-pub(super) fn routes() -> Router {
-    routes!(update).layer(LosslessLayer::new())
+/// The workloads, with sessions of this layer.
+pub(crate) fn routes(sessions: LosslessLayer) -> Router {
+    routes!(update).layer(sessions)
 }
 
 async fn read(session: LosslessSession) -> Handled {

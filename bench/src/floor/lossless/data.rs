@@ -17,6 +17,25 @@ struct Member {
 }
 
 impl Data {
+    /// What `with` has written: members follow one another without a space.
+    #[cfg(feature = "full")]
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let Values(values) = serde_json::from_str(text).ok()?;
+        let mut name = 2;
+        let members = values.into_iter().map(|(key, raw)| {
+            let value = name + key.len() as u32 + 2;
+            let member = Member { name, value, end: value + raw.get().len() as u32 };
+            name = member.end + 2;
+            member
+        });
+        Some(Self { members: members.collect(), text: text.to_owned() })
+    }
+
+    #[cfg(feature = "full")]
+    pub(super) fn text(&self) -> &str {
+        if self.text.is_empty() { "{}" } else { &self.text }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.position(name).map(|at| &self.text[self.members[at].value as usize..self.members[at].end as usize])
     }
@@ -45,6 +64,35 @@ impl Data {
     fn position(&self, name: &str) -> Option<usize> {
         let text = self.text.as_bytes();
         self.members.iter().position(|member| &text[member.name as usize..member.value as usize - 2] == name.as_bytes())
+    }
+}
+
+/// The members of an object, in their order.
+#[cfg(feature = "full")]
+struct Values<'a>(Vec<(&'a str, &'a serde_json::value::RawValue)>);
+
+#[cfg(feature = "full")]
+impl<'de> serde::Deserialize<'de> for Values<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Values<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(16);
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Values(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
     }
 }
 

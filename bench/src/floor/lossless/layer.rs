@@ -24,6 +24,11 @@ impl LosslessLayer {
     pub(crate) fn new() -> Self {
         Self(Arc::new(InMemory::default()))
     }
+
+    #[cfg(feature = "full")]
+    pub(crate) fn in_redis(store: super::InRedis) -> Self {
+        Self(Arc::new(store))
+    }
 }
 
 impl<I> Layer<I> for LosslessLayer {
