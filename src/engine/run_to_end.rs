@@ -26,6 +26,18 @@ impl<T: Send + 'static> RunToEnd<T> {
     pub(super) fn new(running: Running, future: impl Future<Output = T> + Send + 'static) -> Self {
         Self { future: Some(Box::pin(future)), runtime: None, running }
     }
+
+    /// Out of the way of the many that have ended, or never began.
+    #[cold]
+    #[inline(never)]
+    fn hand_over(&mut self, future: Pin<Box<dyn Future<Output = T> + Send>>) {
+        let Some(runtime) = self.runtime.take().or_else(|| Handle::try_current().ok()) else { return };
+        let mut running = self.running.take();
+        runtime.spawn(async move {
+            let _ = future.await;
+            running.end();
+        });
+    }
 }
 
 impl<T: Send + 'static> Future for RunToEnd<T> {
@@ -51,13 +63,9 @@ impl<T: Send + 'static> Future for RunToEnd<T> {
 
 impl<T: Send + 'static> Drop for RunToEnd<T> {
     fn drop(&mut self) {
-        let Some(future) = self.future.take() else { return };
-        let Some(runtime) = self.runtime.take().or_else(|| Handle::try_current().ok()) else { return };
-        let mut running = self.running.take();
-        runtime.spawn(async move {
-            let _ = future.await;
-            running.end();
-        });
+        if let Some(future) = self.future.take() {
+            self.hand_over(future);
+        }
     }
 }
 
