@@ -59,8 +59,8 @@ impl Captured {
 
     /// The headers of a carrier that may hold a token.
     pub(super) fn values(&self, carrier: u16) -> impl Iterator<Item = &HeaderValue> + Clone {
-        let all = self.first.iter().chain(self.rest.iter().flat_map(|rest| &rest.others));
-        all.filter(move |(of, _)| *of == carrier).map(|(_, value)| value)
+        let others: &[_] = self.rest.as_ref().map_or(&[], |rest| &rest.others);
+        self.first.iter().chain(others).filter(move |(of, _)| *of == carrier).map(|(_, value)| value)
     }
 
     /// The headers that may show the cookie of a predecessor.

@@ -14,7 +14,8 @@ use tokio::task::coop::unconstrained;
 use crate::rig::runtime;
 
 const ID: [u8; 16] = *b"the bare session";
-const PAYLOAD: [u8; 1_080] = [b'x'; 1_080];
+/// As many bytes as a session's payload has.
+const PAYLOAD: [u8; 1_220] = [b'x'; 1_220];
 
 /// Later than any test runs.
 const EXPIRES: i64 = 1 << 42;
