@@ -8,6 +8,7 @@ use std::time::Instant;
 use cloakroom::store::StoreUrl;
 use cloakroom::{SessionError, SessionManager};
 use futures_util::future::try_join_all;
+use sqlx::{Connection as _, Executor as _, MySqlConnection};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -56,7 +57,13 @@ async fn place(store: &str) -> Result<Option<(String, Option<Server>, TempDir)>,
         ("redis", Some(server)) => servers::redis_url(server),
         ("memcached", Some(server)) => format!("memcached://{}", servers::memcached_address(server)),
         ("postgres", Some(server)) => format!("{}&create_schema=true", servers::postgres_url(server)),
-        ("mariadb", Some(server)) => format!("{}&create_schema=true", servers::mariadb_url(server).await?),
+        ("mariadb", Some(server)) => {
+            let url = servers::mariadb_url(server).await?;
+            // As the operations chapter asks for: it holds the table.
+            let mut connection = MySqlConnection::connect(&url).await?;
+            connection.execute("SET GLOBAL innodb_buffer_pool_size = 4294967296").await?;
+            format!("{url}&create_schema=true")
+        }
         _ => return Ok(None),
     };
     Ok(Some((url, server, folder)))
