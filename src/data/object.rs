@@ -154,3 +154,48 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         deserializer.deserialize_str(AsText)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Object<'_> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_canonical_is_copied_as_it_would_be_rewritten() {
+        let many = (0..40).map(|n| format!(r#""k{n}":{n}"#)).collect::<Vec<_>>().join(",");
+        for text in [r#"{"a":1}"#, r#"{"":"","é":{"x": [ 1 ]},"b":"}{\"","c":null}"#, &format!("{{{many}}}")] {
+            for around in [text.to_owned(), format!(r#"{{"v":1,"data":{text},"z":[{{}}]}}"#)] {
+                let inner = &around[around.find(text).unwrap()..][..text.len()];
+                let copied = read(inner).as_it_stands(&around).unwrap();
+                let rewritten = read(inner).rewritten().unwrap();
+                assert_eq!((copied.as_str(), rewritten.as_str()), (text, text));
+                assert!(copied.members().eq(rewritten.members()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_rewritten() {
+        let texts = [
+            r#"{ "a":1,"b":2}"#,
+            r#"{"a" :1,"b":2}"#,
+            r#"{"a": 1,"b":2}"#,
+            r#"{"a":1 ,"b":2}"#,
+            r#"{"a":1, "b":2}"#,
+            r#"{"a":1,"b":2 }"#,
+            r#"{"a":0,"b":2,"a":1}"#,
+            r#"{"\u0061":1,"b":2}"#,
+        ];
+        for text in texts {
+            assert!(read(text).as_it_stands(text).is_none(), "{text}");
+            assert_eq!(read(text).into_data(text).unwrap().as_str(), r#"{"a":1,"b":2}"#);
+        }
+        let many = format!(r#"{{{}"k7":0}}"#, (0..40).map(|n| format!(r#""k{n}":{n},"#)).collect::<String>());
+        assert!(read(&many).as_it_stands(&many).is_none());
+        assert_eq!(read(&many).into_data(&many).unwrap().member("k7"), Some("0"));
+        assert_eq!(read("{}").into_data("{}").unwrap().as_str(), "{}");
+    }
+}

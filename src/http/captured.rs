@@ -1,5 +1,7 @@
 //! What is kept of a request for those who ask for its session.
 
+use std::sync::Arc;
+
 use http::header::ValueIter;
 use http::{HeaderMap, HeaderValue};
 
@@ -12,8 +14,9 @@ use crate::state::Bond;
 pub(super) struct Captured {
     /// The first header that may hold a token, with the number of its carrier.
     first: Option<(u16, HeaderValue)>,
-    /// Behind a pointer, since most requests have none of it and are begun and forgotten faster without.
-    rest: Option<Box<Rest>>,
+    /// Behind a pointer, since most requests have none of it and are begun and forgotten faster without: of an `Arc` that is not
+    /// there not even a function is called.
+    rest: Option<Arc<Rest>>,
 }
 
 #[derive(Default)]
@@ -54,7 +57,7 @@ impl Captured {
     }
 
     fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
+        Arc::get_mut(self.rest.get_or_insert_default()).expect("it is not shared")
     }
 
     /// The headers of a carrier that may hold a token.
