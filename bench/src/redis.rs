@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use cloakroom::{Clock, RedisStore, SessionLayer, SessionManager, SessionPolicy};
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, cmd};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
@@ -93,7 +93,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
     let address = server.address().to_string();
     let (mut rig, cookie) = filled(layer(&address, Due::Seldom)?)?;
     let (mut renewing, renewed) = filled(layer(&address, Due::Always)?)?;
-    let (mut floor, floors) = filled(lossless(&address)?)?;
+    let (mut floor, floor_cookie) = filled(lossless(&address)?)?;
     let (mut bare, runtime) = (named(BARE).ok_or("no bare handler")?.rig(), runtime());
     servers::keep_apart(server)?;
     let _pinned = pin::to_one_core()?;
@@ -146,8 +146,8 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new("read", repeat(READ)),
         Contestant::new("write", repeat(CHANGE)),
         Contestant::new("new session", repeat(BEGIN)),
-        Contestant::new(FLOOR_READ, |times| floor.borrow_mut().repeat(READ, Some(&floors), times)),
-        Contestant::new(FLOOR_WRITE, |times| floor.borrow_mut().repeat(CHANGE, Some(&floors), times)),
+        Contestant::new(FLOOR_READ, |times| floor.borrow_mut().repeat(READ, Some(&floor_cookie), times)),
+        Contestant::new(FLOOR_WRITE, |times| floor.borrow_mut().repeat(CHANGE, Some(&floor_cookie), times)),
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
     let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
@@ -185,9 +185,11 @@ fn new_value() -> Vec<u8> {
     value
 }
 
-/// With as many bytes under the key `bare` as a session has.
+/// With as many bytes under the key `bare` as a session has. Its own deadline for each answer is off: one is for those to set
+/// who want one.
 async fn connect(address: &str) -> redis::RedisResult<ConnectionManager> {
-    let mut connection = Client::open(format!("redis://{address}"))?.get_connection_manager().await?;
+    let config = ConnectionManagerConfig::new().set_response_timeout(None);
+    let mut connection = Client::open(format!("redis://{address}"))?.get_connection_manager_with_config(config).await?;
     cmd("SET").arg("bare").arg(new_value()).exec_async(&mut connection).await?;
     Ok(connection)
 }

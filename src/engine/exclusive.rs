@@ -15,8 +15,11 @@ const WANTED: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive(AtomicU8);
 
-/// Where those wait who want a lock that is taken: all locks share them, by their addresses.
-static WAITING: [Notify; 64] = [const { Notify::const_new() }; 64];
+/// Where those wait who want a lock that is taken. All locks share them, by their addresses: whoever is woken for another's
+/// release looks, and waits again.
+static WAITING: [Notify; 1 << PLACES] = [const { Notify::const_new() }; 1 << PLACES];
+
+const PLACES: u32 = 8;
 
 /// Holds an [`Exclusive`] until it is dropped.
 #[derive(Debug)]
@@ -59,8 +62,15 @@ impl Exclusive {
         }
     }
 
+    /// Addresses lie at regular distances: multiplied with 2^64 divided by the golden ratio, they spread over all places (Knuth, The
+    /// Art of Computer Programming, volume 3, section 6.4).
+    fn place(&self) -> usize {
+        let address = ptr::from_ref(self).addr() as u64;
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES)) as usize
+    }
+
     fn waiting(&self) -> &'static Notify {
-        &WAITING[ptr::from_ref(self).addr() / 16 % WAITING.len()]
+        &WAITING[self.place()]
     }
 }
 
@@ -109,6 +119,26 @@ mod tests {
         drop(held);
         next.await.unwrap();
         assert!(!lock.is_taken());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn locks_that_share_a_place_do_not_disturb_each_other() {
+        let locks: Vec<_> = (0..=WAITING.len()).map(|_| Arc::<Exclusive>::default()).collect();
+        let shares = |lock: &Arc<Exclusive>| locks.iter().filter(|other| other.place() == lock.place()).nth(1);
+        let (one, other) =
+            locks.iter().find_map(|lock| Some((lock, shares(lock)?))).expect("one lock more than places");
+        let (one_held, other_held) = (one.hold().await, other.hold().await);
+        let [mut waits_for_one, mut waits_for_other] = [one, other].map(|lock| {
+            let lock = lock.clone();
+            tokio::spawn(async move { drop(lock.hold().await) })
+        });
+        let moment = std::time::Duration::from_millis(1);
+        assert!(tokio::time::timeout(moment, &mut waits_for_one).await.is_err());
+        drop(one_held);
+        waits_for_one.await.unwrap();
+        assert!(tokio::time::timeout(moment, &mut waits_for_other).await.is_err());
+        drop(other_held);
+        waits_for_other.await.unwrap();
     }
 
     #[tokio::test]

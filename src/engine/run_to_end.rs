@@ -27,7 +27,7 @@ impl<T: Send + 'static> RunToEnd<T> {
         Self { future: Some(Box::pin(future)), runtime: None, running }
     }
 
-    /// Out of the way of the many that have ended, or never began.
+    /// Out of the way of the many that have ended.
     #[cold]
     #[inline(never)]
     fn hand_over(&mut self, future: Pin<Box<dyn Future<Output = T> + Send>>) {

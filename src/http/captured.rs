@@ -14,8 +14,8 @@ use crate::state::Bond;
 pub(super) struct Captured {
     /// The first header that may hold a token, with the number of its carrier.
     first: Option<(u16, HeaderValue)>,
-    /// Behind a pointer, since most requests have none of it and are begun and forgotten faster without: of an `Arc` that is not
-    /// there not even a function is called.
+    /// Behind a pointer, since most requests have none of it and are begun and forgotten faster without. To drop no `Arc` is a test
+    /// in place, where no box is dropped by a call.
     rest: Option<Arc<Rest>>,
 }
 
@@ -45,6 +45,7 @@ impl Captured {
         captured
     }
 
+    /// Out of line: who shows no such header does not save registers for the loop.
     #[inline(never)]
     fn add(&mut self, carrier: u16, first: &HeaderValue, others: ValueIter<'_, HeaderValue>) {
         for value in std::iter::once(first).chain(others) {

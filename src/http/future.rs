@@ -18,11 +18,20 @@ pin_project! {
     /// Dropped before the handler has answered, it has changed nothing. Dropped during the commit, it hands the rest of the
     /// commit to the runtime.
     pub struct ResponseFuture<F, ResBody, E> {
-        // Dropped before the handler: what that does while it is dropped comes too late.
-        unanswered: Unanswered,
         #[pin]
         stage: Stage<F, ResBody>,
+        // `None` where a layer further out takes care of the session, and when the handler has answered without one.
+        visit: Option<Arc<Visit>>,
         on_error: E,
+    }
+
+    impl<F, ResBody, E> PinnedDrop for ResponseFuture<F, ResBody, E> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let (StageProjection::Handling { .. }, Some(visit)) = (this.stage.project(), this.visit) {
+                visit.abandon();
+            }
+        }
     }
 }
 
@@ -31,7 +40,6 @@ pin_project! {
     enum Stage<F, ResBody> {
         Handling { #[pin] handler: F },
         Committing {
-            visit: Arc<Visit>,
             commit: Commit,
             response: Option<Response<ResBody>>,
         },
@@ -39,20 +47,9 @@ pin_project! {
     }
 }
 
-/// The visit until the handler has answered. `None` from the start where a layer further out takes care of the session.
-struct Unanswered(Option<Arc<Visit>>);
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if let Some(visit) = self.0.take() {
-            visit.abandon();
-        }
-    }
-}
-
 impl<F, ResBody, E> ResponseFuture<F, ResBody, E> {
     pub(super) fn new(handler: F, visit: Option<Arc<Visit>>, on_error: E) -> Self {
-        Self { stage: Stage::Handling { handler }, unanswered: Unanswered(visit), on_error }
+        Self { stage: Stage::Handling { handler }, visit, on_error }
     }
 }
 
@@ -69,23 +66,28 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handling { handler } => {
                     let mut response = ready!(handler.poll(context))?;
-                    let Some(visit) = this.unanswered.0.take() else { return Poll::Ready(Ok(response)) };
-                    let Some(opened) = visit.close() else { return Poll::Ready(Ok(response)) };
+                    let Some((visit, opened)) = this.visit.as_ref().and_then(|visit| Some((visit, visit.close()?)))
+                    else {
+                        // Nothing is left to abandon.
+                        *this.visit = None;
+                        return Poll::Ready(Ok(response));
+                    };
                     let mode = mode_for(response.status(), visit.shared().save_on_server_error);
                     match opened.session.end(mode) {
                         Ending::AtOnce(result) => {
-                            answer::complete(&mut response, result, &visit, opened, this.on_error);
+                            answer::complete(&mut response, result, visit, opened, this.on_error);
                             this.stage.set(Stage::Answered);
                             return Poll::Ready(Ok(response));
                         }
                         Ending::Commit(commit) => {
-                            this.stage.set(Stage::Committing { visit, commit, response: Some(response) });
+                            this.stage.set(Stage::Committing { commit, response: Some(response) });
                         }
                     }
                 }
-                StageProjection::Committing { visit, commit, response } => {
+                StageProjection::Committing { commit, response } => {
                     let result = ready!(Pin::new(commit).poll(context));
                     let mut response = response.take().expect("the answer is there until the commit has ended");
+                    let visit = this.visit.as_ref().expect("what is committed is the session of a visit");
                     let opened = visit.opened().expect("what is committed was opened");
                     answer::complete(&mut response, result, visit, opened, this.on_error);
                     this.stage.set(Stage::Answered);

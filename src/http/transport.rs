@@ -31,6 +31,9 @@ use crate::state::IssuedToken;
 #[must_use]
 pub struct Transport(Vec<Carrier>);
 
+/// Each has a number of 16 bits, and nobody has so many.
+const CARRIERS_MAX: usize = 256;
+
 /// As much as servers and proxies commonly take of one header, and no more than a cookie.
 const HEADER_MAX: usize = 4096;
 
@@ -59,6 +62,8 @@ impl Transport {
     /// in the others is not looked at, and the answer goes where the request was read. A client that shows nothing at all
     /// gets its token in the first. So no answer has two tokens.
     ///
+    /// No more than 256 cookies and headers in all.
+    ///
     /// With a header first, browsers that show nothing yet are given their token in the header, where they do not keep
     /// it. Where new visitors are browsers, put the cookie first; other clients then begin with an empty header.
     pub fn or(mut self, other: impl Into<Self>) -> Self {
@@ -73,6 +78,9 @@ impl Transport {
 
     /// Checks the options and works out what follows from them.
     pub(super) fn prepare(&mut self) -> Result<(), ConfigError> {
+        if self.0.len() > CARRIERS_MAX {
+            return Err(ConfigError::Limit { option: "Transport", range: "of at most 256 cookies and headers" });
+        }
         self.0.iter_mut().try_for_each(|carrier| match carrier {
             Carrier::Cookie(cookie) => cookie.prepare(),
             Carrier::Header(_) => Ok(()),
@@ -211,4 +219,18 @@ pub(super) struct Place {
     carrier: Option<u16>,
     /// Over how many cookies that may be spread: all of them have to be forgotten with it.
     chunks: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_not_more_carriers_than_can_be_numbered() {
+        let of =
+            |count| (1..count).fold(Transport::from(SessionHeader::bearer()), |all, _| all.or(SessionHeader::bearer()));
+        assert!(of(CARRIERS_MAX).prepare().is_ok());
+        let error = of(CARRIERS_MAX + 1).prepare().unwrap_err();
+        assert_eq!(error.to_string(), "Transport has to be of at most 256 cookies and headers");
+    }
 }

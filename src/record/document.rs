@@ -109,8 +109,7 @@ impl Members {
     /// A plain name, and what becomes its value.
     fn put(&mut self, name: &str, value: impl Serialize) {
         self.begin(name);
-        serde_json::to_writer(&mut self.0, &value)
-            .expect("numbers and texts have a form in JSON, and memory takes all");
+        serde_json::to_writer(&mut self.0, &value).expect("plain values have a form in JSON, and memory takes all");
     }
 
     fn put_some(&mut self, name: &str, value: Option<impl Serialize>) {

@@ -21,6 +21,9 @@ impl Data {
     #[cfg(feature = "full")]
     pub(super) fn read(text: &str) -> Option<Self> {
         let Values(values) = serde_json::from_str(text).ok()?;
+        if values.is_empty() {
+            return Some(Self::default());
+        }
         let mut name = 2;
         let members = values.into_iter().map(|(key, raw)| {
             let value = name + key.len() as u32 + 2;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script, cmd};
 
 use super::Done;
@@ -16,6 +16,9 @@ const SWAP: &str = "if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then ret
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
 
+/// Nobody waits for an answer for ever.
+const DEADLINE: Duration = Duration::from_secs(5);
+
 pub(crate) struct InRedis {
     connection: ConnectionManager,
     swap: Script,
@@ -23,7 +26,8 @@ pub(crate) struct InRedis {
 
 impl InRedis {
     pub(crate) async fn connect(url: &str) -> redis::RedisResult<Self> {
-        let connection = Client::open(url)?.get_connection_manager().await?;
+        let config = ConnectionManagerConfig::new().set_response_timeout(Some(DEADLINE));
+        let connection = Client::open(url)?.get_connection_manager_with_config(config).await?;
         Ok(Self { connection, swap: Script::new(SWAP) })
     }
 }
@@ -105,6 +109,8 @@ mod tests {
         assert_eq!((again.idle_until, again.ends), (record.idle_until, record.ends));
         assert_eq!(["n", "list", "x"].map(|name| again.data.get(name)), ["n", "list", "x"].map(|n| record.data.get(n)));
         assert_eq!(again.data.with("n", "8").text(), r#"{"n":8,"list":[{"a":"}"}]}"#);
+        let empty = Data::read("{}").unwrap();
+        assert_eq!((empty.text(), empty.with("n", "7").text()), ("{}", r#"{"n":7}"#));
         for cut in 0..write(&record).len() {
             assert!(read(&write(&record)[..cut]).is_none_or(|record| record.data.get("n").is_none()), "{cut}");
         }
