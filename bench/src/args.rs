@@ -24,6 +24,11 @@ impl Args {
         }
     }
 
+    /// All of them, for a process that is to do the same.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether the word stands there, as `--accept` does.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|word| word == name)

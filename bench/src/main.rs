@@ -50,6 +50,7 @@ type Command = (&'static str, &'static str, fn(&Args) -> Outcome);
 
 const COMMANDS: &[Command] = &[
     ("time", "W1 to W5 by the clock: nanoseconds and allocations of a request", time::run),
+    ("samples", "the rounds of one of the processes that measure for `time`", time::samples),
     ("count", "W1 to W5 by callgrind: instructions of a request", count::run),
     ("where", "W1 to W5 by callgrind: instructions by place in the code, into WHERE.md", by_place::run),
     ("guard", "W1 to W5 by callgrind against the accepted figures", guard::run),

@@ -1,5 +1,11 @@
 //! W1 to W5 by the clock, in interleaved rounds on one pinned thread; and how often a request allocates.
+//!
+//! Several processes measure, one after another, and their rounds are put together: where code and memory of one lie is luck, which
+//! makes a request some nanoseconds faster or slower for as long as it runs.
 
+use std::error::Error;
+use std::iter::zip;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::args::Args;
@@ -8,20 +14,20 @@ use crate::subjects::{Subject, named};
 use crate::work::Work;
 use crate::{Outcome, alloc, choice, pin};
 
+/// `--processes 9`, and what [`samples`] takes.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let _pinned = pin::to_one_core()?;
-    let (rounds, times) = (args.value("--rounds", 31)?, args.value("--times", 10_000)?);
-    let chosen = choice::subjects(args)?;
-    for subject in &chosen {
-        subject.check();
-    }
-
-    let mut runners: Vec<_> = choice::works(args)?.into_iter().flat_map(|work| runners(&chosen, work)).collect();
-    // The first round warms up. Each begins with another one: what slows the machine down for a while slows everybody.
-    for round in 0..=rounds {
-        for at in 0..runners.len() {
-            let turn = (at + round) % runners.len();
-            runners[turn].round(times);
+    let mut runners = runners(args)?;
+    for _ in 0..args.value("--processes", 9)? {
+        let samples = Command::new(std::env::current_exe()?).arg("samples").args(args.words()).output()?;
+        if !samples.status.success() {
+            return Err(String::from_utf8_lossy(&samples.stderr).into());
+        }
+        let text = String::from_utf8(samples.stdout)?;
+        if text.lines().count() != runners.len() {
+            return Err(format!("{} lines of samples for {} subjects", text.lines().count(), runners.len()).into());
+        }
+        for (runner, line) in zip(&mut runners, text.lines()) {
+            runner.read(line)?;
         }
     }
     let over = |runner: &Runner| {
@@ -31,8 +37,32 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(runners.iter().flat_map(|runner| runner.figures(over(runner))).collect())
 }
 
+/// The rounds of one process, `--rounds 9` of `--times 10000` requests: a line for each subject and workload.
+pub(crate) fn samples(args: &Args) -> Outcome {
+    let _pinned = pin::to_one_core()?;
+    let (rounds, times) = (args.value("--rounds", 9)?, args.value("--times", 10_000)?);
+    for subject in choice::subjects(args)? {
+        subject.check();
+    }
+    let mut runners = runners(args)?;
+    // The first round warms up. Each begins with another one: what slows the machine down for a while slows everybody.
+    for round in 0..=rounds {
+        for at in 0..runners.len() {
+            let turn = (at + round) % runners.len();
+            runners[turn].round(times);
+        }
+    }
+    runners.iter().for_each(|runner| println!("{}", runner.line()));
+    Ok(Vec::new())
+}
+
+fn runners(args: &Args) -> Result<Vec<Runner>, Box<dyn Error>> {
+    let chosen = choice::subjects(args)?;
+    Ok(choice::works(args)?.into_iter().flat_map(|work| of_work(&chosen, work)).collect())
+}
+
 /// One for each subject and for what its overhead is counted over.
-fn runners(chosen: &[Subject], work: Work) -> Vec<Runner> {
+fn of_work(chosen: &[Subject], work: Work) -> Vec<Runner> {
     let mut runners: Vec<Runner> = Vec::new();
     let chosen = chosen.iter().filter(|subject| subject.does(work));
     for subject in chosen.flat_map(|subject| [named(subject.over), Some(*subject)]).flatten() {
@@ -77,6 +107,20 @@ impl Runner {
         let counts = alloc::stop();
         self.allocations = counts.allocations as f64 / times as f64;
         self.bytes = counts.bytes as f64 / times as f64;
+    }
+
+    /// Allocations and bytes of a request, and how long one took in each round.
+    fn line(&self) -> String {
+        let numbers = [self.allocations, self.bytes].into_iter().chain(self.took.iter().copied());
+        numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn read(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
+        let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [allocations, bytes, took @ ..] = numbers.as_slice() else { return Err("a line without numbers".into()) };
+        (self.allocations, self.bytes) = (*allocations, *bytes);
+        self.took.extend(took);
+        Ok(())
     }
 
     fn figures(&self, over: &Self) -> [Figure; 5] {
