@@ -105,7 +105,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
             }
         }));
     };
-    // What a store does too: nobody waits for ever. With a timer set, to wait costs the kernel more.
+    // What a store does too: nobody waits for ever.
     let get_in_time = |times| {
         runtime.block_on(unconstrained(async {
             for _ in 0..times {

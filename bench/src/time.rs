@@ -52,7 +52,9 @@ pub(crate) fn samples(args: &Args) -> Outcome {
             runners[turn].round(times);
         }
     }
-    runners.iter().for_each(|runner| println!("{}", runner.line()));
+    for runner in &runners {
+        println!("{}", runner.line());
+    }
     Ok(Vec::new())
 }
 
