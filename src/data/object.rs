@@ -22,10 +22,7 @@ impl<'a> Object<'a> {
 
     /// As data, unless they would be too large. `text` is what the object was read from, or has it somewhere inside.
     pub(crate) fn into_data(self, text: &str) -> Option<Data> {
-        match self.as_it_stands(text) {
-            Some(data) => Some(data),
-            None => self.rewritten(),
-        }
+        self.as_it_stands(text).or_else(|| self.rewritten())
     }
 
     /// A copy in one piece, if the object is canonical already, as is what this crate has written; unless it has no members, or a key

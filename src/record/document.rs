@@ -177,7 +177,7 @@ fn superseded_by(entry: &[serde_json::Value]) -> Option<Superseded> {
 pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>) -> Result<Contents, DecodeError> {
     let text = str::from_utf8(document).map_err(|_| DecodeError::Malformed)?;
     let document = Document::parse(text)?;
-    let data = needed(document.data, "data")?.into_data(text);
+    let data = document.data.and_then(|data| data.into_data(text));
     let (namespace, name) = (needed(document.ns, "ns")?.0, document.name.map(|Text(name)| name));
     let origin = if reader.has(&namespace, name.as_deref()) {
         reader.clone()
