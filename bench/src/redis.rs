@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::args::Args;
 use crate::figure::Figure;
-use crate::floor::lossless::{InRedis, LosslessLayer};
+use crate::floor::lossless::{InRedis, LosslessLayer, SWAP_SCRIPT};
 use crate::latency::{Contestant, in_turn};
 use crate::rig::{AxumRig, Rig, runtime};
 use crate::servers::proxy::Proxy;
@@ -29,12 +29,12 @@ const SWAP: &str = "compare-and-swap";
 /// What a write is made of, if it may lose what somebody else has written meanwhile, and if it may not.
 const GET_AND_SET: &str = "GET and SET";
 const GET_AND_SWAP: &str = "GET and compare-and-swap";
-/// The least that replaces a value only if nobody else has: the server has no command for it before version 8.4.
-const SWAP_SCRIPT: &str = "if redis.call('GETRANGE', KEYS[1], 0, 0) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', 3600000)
-return 1";
 /// As many as a session has in the store.
 const BYTES: usize = 1_250;
+/// What the value begins with: nobody else writes it.
+const VERSION: [u8; 8] = [0; 8];
+/// In milliseconds.
+const LIFE: u64 = 3_600_000;
 const RENEWAL: &str = "renewal";
 /// The floor that loses nothing, over the same server.
 const FLOOR_READ: &str = "read, lossless floor";
@@ -168,21 +168,21 @@ async fn get(connection: &mut ConnectionManager) {
 }
 
 async fn set(connection: &mut ConnectionManager) {
-    let set = cmd("SET").arg("bare").arg(new_value()).arg("PX").arg(3_600_000).exec_async(connection).await;
+    let set = cmd("SET").arg("bare").arg(new_value()).arg("PX").arg(LIFE).exec_async(connection).await;
     set.expect("an answer");
 }
 
 async fn compare_and_swap(script: &redis::Script, connection: &mut ConnectionManager) {
-    let swapped: u8 = script.key("bare").arg("x").arg(new_value()).invoke_async(connection).await.expect("an answer");
-    assert_eq!(swapped, 1);
+    let mut swap = script.key("bare");
+    let swapped: bool =
+        swap.arg(&VERSION).arg(new_value()).arg(LIFE).invoke_async(connection).await.expect("an answer");
+    assert!(swapped);
 }
 
 /// Each time another one: to Lua a text that it has seen before costs less.
 fn new_value() -> Vec<u8> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut value = vec![b'x'; BYTES];
-    value[1..9].copy_from_slice(&COUNT.fetch_add(1, Relaxed).to_be_bytes());
-    value
+    [&VERSION[..], &COUNT.fetch_add(1, Relaxed).to_be_bytes(), &[b'x'; BYTES - 16]].concat()
 }
 
 /// With as many bytes under the key `bare` as a session has. Its own deadline for each answer is off: one is for those to set

@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use layer::LosslessLayer;
 #[cfg(feature = "full")]
-pub(crate) use redis::InRedis;
+pub(crate) use redis::{InRedis, SWAP as SWAP_SCRIPT};
 pub(crate) use session::LosslessSession;
 
 type Done<T = ()> = Result<T, axum::http::StatusCode>;

@@ -1,7 +1,11 @@
 //! Handlers and closures that panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
+use cloakroom::{Clock, ErrorKind};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::*;
@@ -151,4 +155,44 @@ async fn rel_12_a_session_can_be_used_on_after_an_update_has_panicked() {
     let app = Router::new().route("/", handler).layer(house.layer.clone());
     assert_eq!(send_token(&app, "/", &house.token).await.body, "2");
     assert_eq!(house.n().await, 2);
+}
+
+/// A clock that panics while it is broken.
+#[derive(Clone, Debug)]
+struct Fragile {
+    clock: TestClock,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Clock for Fragile {
+    fn now(&self) -> SystemTime {
+        assert!(!self.is_broken.load(Ordering::SeqCst), "a bug in the clock");
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn rel_12_a_session_whose_end_panics_is_abandoned() {
+    let house = House::new().await;
+    let clock = Fragile { clock: house.clock.clone(), is_broken: Arc::default() };
+    let layer = SessionLayer::with_manager(SessionManager::new(house.store.clone()).clock(clock.clone()));
+    let kept = Arc::new(OnceLock::new());
+    let handler = get({
+        let (kept, is_broken) = (kept.clone(), clock.is_broken.clone());
+        move |session: Session| async move {
+            add(&session)?;
+            is_broken.store(true, Ordering::SeqCst);
+            kept.set(session).map_err(drop).unwrap();
+            Ok::<_, SessionError>(())
+        }
+    });
+    let app = routes().route("/", handler).layer(layer.clone()).layer(CatchPanicLayer::new());
+    let answer = send_token(&app, "/", &house.token).await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::INTERNAL_SERVER_ERROR, 0));
+    clock.is_broken.store(false, Ordering::SeqCst);
+    let kept = kept.get().unwrap();
+    assert_eq!(kept.insert("new", 1).unwrap_err().kind(), ErrorKind::Committed);
+    assert_eq!(kept.get::<u64>("n").unwrap(), Some(1));
+    assert_eq!((layer.drain(LONG).await, house.writes(), house.n().await), (0, 0, 1));
+    assert_eq!(send_token(&app, "/add", &house.token).await.body, "2");
 }

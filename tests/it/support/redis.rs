@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cloakroom::redis::aio::{ConnectionLike, MultiplexedConnection};
 use cloakroom::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, Value, cmd};
 
-use super::server::{Server, find, free_port, unprivileged};
+use super::server::{Server, comes_true, find, free_port, unprivileged};
 
+/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server with these options more.
@@ -77,11 +78,7 @@ fn answer(port: u16, arguments: &[&str]) -> String {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    assert!(comes_true(is_so), "{what}");
 }
 
 /// Three masters with a replica each.

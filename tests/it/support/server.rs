@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The user that servers run as when the tests run as root: `nobody`. Servers refuse root.
 const NOBODY: u32 = 65_534;
 
-/// How long a server may take to come up.
+/// How long a server may take to come up, or servers to find each other.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Stops the server when the test process closes the pipe, however it ends; a line on the pipe keeps the folder.
@@ -76,12 +76,9 @@ impl Server {
     }
 
     fn wait_until_it_listens(&self, listens: bool) {
-        let started = Instant::now();
-        while TcpStream::connect(self.address()).is_ok() != listens {
-            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-            assert!(started.elapsed() < PATIENCE, "{:?} does not come up, or stays:\n{log}", self.command);
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let log = || std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let is_so = comes_true(|| TcpStream::connect(self.address()).is_ok() == listens);
+        assert!(is_so, "{:?} does not come up, or stays:\n{}", self.command, log());
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -99,6 +96,18 @@ impl Drop for Server {
             None => drop(std::fs::remove_dir_all(&self.dir)),
         }
     }
+}
+
+/// Waits until something is so. Whether it is before patience ends.
+pub fn comes_true(is_so: impl Fn() -> bool) -> bool {
+    let started = Instant::now();
+    while !is_so() {
+        if started.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 /// A command that runs as `nobody` if the tests run as root.

@@ -11,8 +11,9 @@ use super::Done;
 use super::data::Data;
 use super::store::{Record, Store};
 
-/// The least that replaces a value only if nobody else has: the server has no command for it before version 8.4.
-const SWAP: &str = "if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then return 0 end
+/// The least that replaces a value only if nobody else has: the server has no command for it before version 8.4. Takes the eight
+/// bytes that the value begins with so far, the new value, and its time to live in milliseconds; answers whether it was replaced.
+pub(crate) const SWAP: &str = "if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
 
