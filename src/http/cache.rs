@@ -1,13 +1,9 @@
 //! What caches may do with answers that depend on a session (RFC 9111).
 
-use http::header::{CACHE_CONTROL, Entry, VARY};
+use http::header::{CACHE_CONTROL, Entry, OccupiedEntry, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// What is said to some caches alone (RFC 9213).
-static TARGETED: [HeaderName; 2] =
-    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 
 /// The answer depends on this header of the request (RFC 9110 section 12.5.5).
 pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
@@ -21,19 +17,28 @@ pub(super) fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
 
 /// No cache, shared or not, keeps an answer that hands out a token, unless the handler has seen to it already.
 pub(super) fn forbid_storing(headers: &mut HeaderMap) {
-    // `private="set-cookie"` is not `private`: it keeps back a field, and shared caches may store the rest.
     match headers.entry(CACHE_CONTROL) {
-        Entry::Occupied(said) if ["private", "no-store"].iter().any(|kept| says(said.iter(), kept)) => {}
+        Entry::Occupied(said) if is_kept_back(&said) => {}
         Entry::Occupied(mut said) => drop(said.insert(NO_STORE)),
         Entry::Vacant(said) => drop(said.insert(NO_STORE)),
     }
     // What is aimed at some caches outranks for them what is said to all (RFC 9213 section 2.2).
-    // Most answers have none: a look at the few names that there are is cheaper than the hash of these.
-    if headers.keys().any(|name| TARGETED.contains(name)) {
-        for targeted in &TARGETED {
-            headers.remove(targeted);
-        }
+    let targeted: Vec<_> = headers.keys().filter(|name| is_targeted(name)).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
     }
+}
+
+/// Whether no shared cache keeps the answer as it is. `private="set-cookie"` is not `private`: it keeps back a field, and the rest may
+/// be stored. And who understands `must-understand` may pass over `no-store` (RFC 9111 section 5.2.2.3).
+fn is_kept_back(said: &OccupiedEntry<'_, HeaderValue>) -> bool {
+    let says = |directive| says(said.iter(), directive);
+    says("private") || (says("no-store") && !says("must-understand"))
+}
+
+/// Whether a header is `Cache-Control` for some caches alone: `CDN-Cache-Control`, and those of single vendors.
+fn is_targeted(name: &HeaderName) -> bool {
+    name.as_str().ends_with("-cache-control") || name == "surrogate-control"
 }
 
 /// Whether the handler wants everybody's caches to keep the answer.
@@ -85,11 +90,24 @@ mod tests {
             (&["Private"], "Private"),
             (&["no-cache=\"set-cookie\", no-store"], "no-cache=\"set-cookie\", no-store"),
             (&["private=\"set-cookie\""], "no-store"),
+            (&["must-understand, no-store, max-age=60"], "no-store"),
+            (&["private, must-understand, no-store"], "private, must-understand, no-store"),
         ] {
             let mut headers = headers(&CACHE_CONTROL, before);
             forbid_storing(&mut headers);
             assert_eq!(headers[CACHE_CONTROL], after, "{before:?}");
             assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
         }
+    }
+
+    #[test]
+    fn nor_is_any_cache_told_otherwise() {
+        let mut headers = HeaderMap::new();
+        let targeted = ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"];
+        for name in targeted.into_iter().chain(["x-cache", "cache-control"]) {
+            headers.append(name, HeaderValue::from_static("max-age=60"));
+        }
+        forbid_storing(&mut headers);
+        assert_eq!((headers.len(), &headers["x-cache"], &headers[CACHE_CONTROL]), (2, "max-age=60", "no-store"));
     }
 }
