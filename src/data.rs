@@ -54,7 +54,7 @@ impl Data {
         let mut data = Self::parse_value(text)?;
         data.remove_member(RESERVED);
         check_size(data.as_str().len(), limits)?;
-        check_depth(depth_of(data.as_str()), limits)?;
+        check_nesting(data.as_str(), limits)?;
         Ok(data)
     }
 
@@ -300,6 +300,11 @@ fn check_size(size: usize, limits: &Limits) -> Result<(), SessionError> {
              keep large things in a database and their key in the session"
         ),
     ))
+}
+
+/// For who walks through a text level by level before it becomes data.
+pub(crate) fn check_nesting(json: &str, limits: &Limits) -> Result<(), SessionError> {
+    check_depth(depth_of(json), limits)
 }
 
 fn check_depth(depth: usize, limits: &Limits) -> Result<(), SessionError> {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Session;
 use super::places::{decode, encode};
-use crate::data::{Data, Path, within};
+use crate::data::{Data, Path, check_nesting, within};
 use crate::error::{ErrorKind, SessionError};
 use crate::state::FlashGroup;
 
@@ -56,6 +56,7 @@ impl Session {
                 "the input of a form has named fields; this has none, and was not kept",
             )
         })?;
+        check_nesting(fields.as_str(), self.limits())?;
         self.put_flash(FlashGroup::Input, NAME, &without_passwords(fields.as_str()))
     }
 

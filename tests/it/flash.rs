@@ -502,3 +502,17 @@ async fn who_reads_one_value_leaves_the_others() {
         manager.commit(&page).await.unwrap();
     }
 }
+
+/// Text that a visitor has sent as it is may be nested deeper than anybody can walk.
+#[tokio::test]
+async fn the_input_of_a_form_has_limits_too() {
+    #[derive(serde::Serialize)]
+    struct Form {
+        raw: Box<serde_json::value::RawValue>,
+    }
+    let deep = ["[".repeat(200_000), "]".repeat(200_000)].concat();
+    let form = Form { raw: serde_json::value::RawValue::from_string(deep).unwrap() };
+    let mut visitor = Visitor::new();
+    let refused = visitor.request(|session| Ok(session.flash_input(&form).unwrap_err().kind())).await;
+    assert_eq!(refused, ErrorKind::TooDeep);
+}
