@@ -91,7 +91,7 @@ impl Engine {
                 self.events.unknown_token(None, now);
                 return Ok(Err(Absence::Unknown));
             }
-            Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1))),
+            Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1, now))),
             Shown::Tokens(tokens) => tokens,
         };
         let mut valid: Option<(Arc<Self>, Arc<Present>)> = None;
@@ -104,12 +104,15 @@ impl Engine {
             };
             match engine.recognize_anywhere(&shown.token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(tokens.len()))),
+                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(tokens.len(), now))),
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
                 Recognition::Replayed(version) => {
-                    if Box::pin(engine.end_replayed(&shown.token, version, now)).await? {
+                    // An alarm that is lost because the client goes away would not be raised again.
+                    let (ending, token) = (engine.clone(), shown.token.clone());
+                    let end = async move { ending.end_replayed(&token, version, now).await };
+                    if RunToEnd::new(self.running(), end).await? {
                         valid = valid.filter(|(_, present)| present.id() != id);
                     }
                 }
@@ -155,8 +158,8 @@ impl Engine {
         }
     }
 
-    fn ambiguous(&self, tokens: usize) -> Absence {
-        self.events.emit(SessionEvent::AmbiguousToken { tokens });
+    fn ambiguous(&self, tokens: usize, now: Timestamp) -> Absence {
+        self.events.ambiguous_token(tokens, now);
         Absence::Ambiguous
     }
 

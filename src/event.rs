@@ -93,10 +93,14 @@ pub enum SessionEvent {
     },
     /// A request showed several tokens under one name: two that are both good, or more than are looked up. It was taken for
     /// anonymous, and nothing was ended. Somebody may be planting cookies.
+    ///
+    /// Ten are told at once and then one a second, as of unknown tokens.
     #[non_exhaustive]
     AmbiguousToken {
         /// How many different tokens it showed; those beyond the fifth are not counted.
         tokens: usize,
+        /// How many were not told since the last that was.
+        suppressed: u64,
     },
     /// A record cannot be read. It was taken for absent, and left as it is.
     #[non_exhaustive]
@@ -176,7 +180,7 @@ pub enum SessionEvent {
     /// A call to the store failed.
     #[non_exhaustive]
     StoreFailed {
-        /// The call, by the name of its method.
+        /// The call, by the name of its method; `load_predecessor` and `delete_predecessor` of a predecessor.
         operation: &'static str,
         /// How it failed.
         kind: StoreErrorKind,

@@ -20,6 +20,7 @@ struct Listeners {
     session: Arc<str>,
     hook: Option<Arc<Hook>>,
     unknown_tokens: Arc<Throttle>,
+    ambiguous_tokens: Arc<Throttle>,
 }
 
 impl Events {
@@ -51,11 +52,20 @@ impl Events {
         }
     }
 
-    /// Counts each, and tells of as many as anybody wants to read.
     pub(crate) fn unknown_token(&self, id: Option<SessionId>, now: Timestamp) {
         let event = |suppressed| SessionEvent::UnknownToken { id, suppressed };
+        self.tell_some(event, &self.0.unknown_tokens, now);
+    }
+
+    pub(crate) fn ambiguous_token(&self, tokens: usize, now: Timestamp) {
+        let event = |suppressed| SessionEvent::AmbiguousToken { tokens, suppressed };
+        self.tell_some(event, &self.0.ambiguous_tokens, now);
+    }
+
+    /// Counts each of what strangers can cause, and tells of as many as anybody wants to read.
+    fn tell_some(&self, event: impl Fn(u64) -> SessionEvent, throttle: &Throttle, now: Timestamp) {
         metrics::count(&self.0.session, event(0).name());
-        if let Some(suppressed) = self.0.unknown_tokens.admit(now) {
+        if let Some(suppressed) = throttle.admit(now) {
             self.tell(event(suppressed));
         }
     }

@@ -35,7 +35,9 @@ pub(super) fn write(session: &str, event: &SessionEvent) {
                 "a request showed a token that opens no session"
             );
         }
-        SessionEvent::AmbiguousToken { tokens } => log!(warn, tokens, "a request showed several tokens"),
+        SessionEvent::AmbiguousToken { tokens, suppressed } => {
+            log!(warn, tokens, suppressed, "a request showed several tokens");
+        }
         SessionEvent::BindingMismatch { id } => {
             log!(warn, %id, "a request showed a session that is bound to something else");
         }

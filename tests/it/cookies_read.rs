@@ -357,6 +357,7 @@ async fn ck_24_five_different_tokens_are_not_looked_up() {
         assert_eq!(room.sees(&[pairs.join("; ")]).await, ambiguous(0), "{place}");
         assert_eq!(room.sees(&pairs).await, ambiguous(0), "{place}");
     }
+    let (room, _) = Room::with_ada().await;
     let thousand: Vec<_> = (0..1000).map(|n| pair(&unknown(n))).collect();
     assert_eq!(room.sees(&[thousand.join("; ")]).await, ambiguous(0));
     assert_eq!(room.sees(&[thousand[..4].join("; ")]).await, stranger(4), "four are looked up");

@@ -452,3 +452,26 @@ async fn a_secret_that_was_given_a_longer_grace_than_the_one_after_it_is_late_an
     assert!(!events.iter().any(|event| matches!(event, SessionEvent::Replayed { .. })), "{events:?}");
     assert_eq!(browser.get("/").await.body, "2", "the session goes on");
 }
+
+#[tokio::test]
+async fn an_alarm_is_raised_although_its_request_is_cancelled() {
+    let (memory, clock, events) = (MemoryStore::new(), TestClock::default(), EventLog::default());
+    let store = FaultStore::new(memory.clone());
+    let manager = manager(store.clone(), &clock).policy(policy()).unwrap().on_event(events.hook());
+    let app = app_of(manager.clone());
+    let (_, old) = rotated(&app, &clock).await;
+    clock.advance(GRACE);
+    store.always(Operation::Touch, Fault::Yield(5));
+    let mut thief = Box::pin(manager.open(old.as_bytes()));
+    let mut polls = 0;
+    std::future::poll_fn(|context| {
+        polls += 1;
+        assert!(thief.as_mut().poll(context).is_pending());
+        if polls < 3 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    drop(thief);
+    assert_eq!(manager.drain(Duration::from_secs(5)).await, 0);
+    assert_eq!(events.count(|event| matches!(event, SessionEvent::Replayed { ended: true, .. })), 1);
+    assert!(memory.is_empty());
+}

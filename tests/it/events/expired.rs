@@ -1,6 +1,7 @@
 //! Expired sessions, told by whoever sweeps.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::testing::{Fault, FaultStore, Operation, TestClock};
@@ -8,6 +9,7 @@ use cloakroom::{
     MemoryStore, MigratingStore, SessionEvent, SessionId, SessionManager, SessionPolicy, SessionStore, Sweeper,
     SweeperSettings, TokenChange, WhenFull,
 };
+use tokio::sync::Notify;
 
 use crate::support::{EventLog, manager};
 
@@ -106,4 +108,32 @@ async fn what_is_stored_and_is_no_session_expires_untold() {
     tokio::time::sleep(5 * MINUTE).await;
     assert_eq!(expired(&events), [(stays, Some("ada".to_owned()))]);
     assert!(store.expired(now, 10).await.unwrap().is_empty());
+}
+
+/// The hook is waited for, and others have their turn in between.
+#[tokio::test(start_paused = true)]
+async fn many_that_expire_do_not_keep_the_thread_for_themselves() {
+    let (clock, events) = (TestClock::default(), EventLog::default());
+    let first = Arc::new(Notify::new());
+    let hook = {
+        let (note, first) = (events.hook(), first.clone());
+        move |event: &SessionEvent| {
+            note(event);
+            first.notify_one();
+        }
+    };
+    let manager = manager(MemoryStore::new(), &clock);
+    for _ in 0..10 {
+        new_session(&manager, None).await;
+    }
+    clock.advance(Duration::from_hours(1));
+    let _sweeper = swept(&manager.on_event(hook));
+    first.notified().await;
+    let mut told_by_then = Vec::new();
+    while told_by_then.last() != Some(&10) {
+        told_by_then.push(events.count(|event| matches!(event, SessionEvent::Expired { .. })));
+        tokio::task::yield_now().await;
+    }
+    told_by_then.dedup();
+    assert!(told_by_then.len() > 5, "{told_by_then:?}");
 }

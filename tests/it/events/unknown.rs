@@ -88,3 +88,22 @@ async fn a_flood_does_not_fill_the_logs() {
     }
     assert_eq!(unknown(&events), [(None, 990)]);
 }
+
+#[tokio::test]
+async fn a_flood_of_several_tokens_does_not_fill_them_either() {
+    let (app, events, clock) = app();
+    let many = (0..5).map(|n| format!("{N}={n:A>64}")).collect::<Vec<_>>().join("; ");
+    let flood = async || {
+        for _ in 0..100 {
+            send(&app, "/read", &[many.as_bytes()]).await;
+        }
+        let told = events.take().into_iter().map(|event| match event {
+            SessionEvent::AmbiguousToken { tokens, suppressed, .. } => (tokens, suppressed),
+            other => panic!("{other:?}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(flood().await, [(5, 0); 10]);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(flood().await, [(5, 90)]);
+}
