@@ -142,7 +142,8 @@ impl Session {
 
     /// Keeps the session for this long from now on, used or not, even if the browser is closed: "remember me".
     ///
-    /// It takes the place of both timeouts of the policy and stays with the session. 400 days at most, because browsers
+    /// It takes the place of both timeouts of the policy and stays with the session until the next login, which begins with those
+    /// of the policy: call it in the request that logs in. 400 days at most, because browsers
     /// keep no cookie for longer (RFC 6265bis section 5.5), and a second at least; what is beyond that is cut off. Without
     /// effect on a session to which nothing was ever written.
     ///
@@ -266,10 +267,8 @@ impl Session {
         self.0.stored_token_change()
     }
 
-    /// And not by somebody else.
-    pub(crate) fn is_destroyed_by_this_request(&self) -> bool {
-        let state = self.0.state();
-        state.status() == SessionStatus::Destroyed && state.check_not_ended().is_ok()
+    pub(crate) fn has_logged_out(&self) -> bool {
+        self.0.state().has_logged_out()
     }
 
     pub(crate) fn close(&self) {

@@ -75,6 +75,8 @@ pub(crate) struct State {
     ended: bool,
     closed: Option<Closed>,
     client: Client,
+    /// This request has ended the session, in the store.
+    is_deleted: bool,
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
@@ -84,7 +86,7 @@ pub(crate) struct State {
     unfinished: Option<Box<Work>>,
     /// What the commits of this request have to tell the client.
     token_change: PendingChange,
-    /// Whether that was stored before the request's end, and is about a secret that others have as well.
+    /// Whether that was stored before the request's end, and is about a secret that others may have as well.
     told_early: bool,
     /// `None` as long as there is none, as with most sessions.
     flash: Option<Box<Flash>>,
@@ -146,6 +148,7 @@ impl State {
             told_early: false,
             ended: false,
             closed: None,
+            is_deleted: false,
             changed: None,
             journal: Journal::default(),
             reads: Reads::default(),
@@ -159,6 +162,11 @@ impl State {
     /// A part of its own in a session, beyond the request that has opened it.
     pub(crate) fn detached(present: Arc<Present>, now: Timestamp) -> Self {
         Self { client: Client::OutOfReach, ..Self::new(Ok(present.without_shown()), None, now) }
+    }
+
+    /// Whether a logout has left the client without a session: it was deleted, or what the client shows opened none before.
+    pub(crate) fn has_logged_out(&self) -> bool {
+        self.is_deleted || (self.status == SessionStatus::Destroyed && self.is_shown_in_vain())
     }
 
     /// What such a part begins with.
@@ -202,12 +210,10 @@ impl State {
         present.shown.as_ref().map(|_| present.shown_token())
     }
 
-    /// The token to be looked up before the client is told: also one that the timer may have replaced since it was stored in
-    /// the middle of the request.
-    pub(crate) fn to_look_up(&self, terms: &Terms) -> Option<&Token> {
-        let is_early = self.told_early
-            && matches!(self.token_change, PendingChange::Refresh | PendingChange::Issue)
-            && terms.policy.timed_rotation().is_some();
+    /// The token to be looked up before the client is told: also one that a login or the timer may have replaced since it was
+    /// stored in the middle of the request.
+    pub(crate) fn to_look_up(&self) -> Option<&Token> {
+        let is_early = self.told_early && matches!(self.token_change, PendingChange::Refresh | PendingChange::Issue);
         self.to_confirm().or_else(|| self.present().filter(|_| is_early).map(|present| &present.token))
     }
 
@@ -227,10 +233,16 @@ impl State {
         }
     }
 
-    /// The client has shown another library's cookie, and is to be told the token in its place.
+    /// Others have replaced the token or ended the session, and have told the client.
+    pub(crate) fn tell_nothing(&mut self) {
+        self.token_change = PendingChange::Keep;
+    }
+
+    /// The client has shown another library's cookie, and is to be told the token in its place. So are others who show it.
     pub(crate) fn be_told(&mut self) {
         self.client = Client::HasNone;
         self.token_change = PendingChange::Issue;
+        self.told_early = true;
     }
 
     /// Whether there is no session because what the request shows opens none.
@@ -348,13 +360,19 @@ impl State {
         None
     }
 
-    /// But what the user before had is not for the next one to see: of a login that stays, that stays as well.
+    /// But what the user before had is not for the next one to see, nor what a login does not keep: of a login that stays, that
+    /// stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
         self.discarded.get_or_insert_default().append(std::mem::take(&mut self.journal));
         if self.changes_user() {
             self.changed = Some(Arc::default());
             self.journal.push(Change::Clear);
+        } else if let Some(names) = self.lifecycle.keep.clone() {
+            let mut data = self.data().cloned().unwrap_or_default();
+            data.keep(&names);
+            self.changed = Some(data.into());
+            self.journal.push(Change::Keep(names));
         }
         self.revision += 1;
     }
@@ -374,7 +392,7 @@ impl State {
     pub(crate) fn needs_store(&self, mode: Mode, terms: &Terms, now: Timestamp) -> bool {
         self.failure.is_some()
             || self.unfinished.is_some()
-            || (mode != Mode::Save && self.to_look_up(terms).is_some())
+            || (mode != Mode::Save && self.to_look_up().is_some())
             || self.has_something_to_store(mode, terms)
             || (mode == Mode::Final && self.spent_flash().next().is_some())
             || self.due_upkeep(mode, terms, now).is_some()
@@ -500,6 +518,7 @@ impl State {
                 self.token_change =
                     if self.client == Client::HasToken { PendingChange::Remove } else { PendingChange::Keep };
                 self.origin = Err(Absence::NothingShown);
+                self.is_deleted = true;
             }
             Stored::Dropped(_) => self.end(),
         }

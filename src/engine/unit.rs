@@ -84,7 +84,7 @@ impl Unit {
         Arc::new(Self { engine, state: Mutex::new(state), io: Exclusive::default() })
     }
 
-    /// Never held while foreign code runs, the application's or a store's.
+    /// Never held while foreign code runs, the application's or a store's; but the clock is read.
     pub(crate) fn state(&self) -> Locked<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Locked { state, discarded: None }
@@ -173,7 +173,7 @@ impl Unit {
     async fn confirmed_token_change(&self) -> TokenChange {
         let token = {
             let state = self.state();
-            match state.to_look_up(&self.engine.terms) {
+            match state.to_look_up() {
                 Some(token) => token.clone(),
                 None => return state.token_change(|| self.engine.clock.now()),
             }
@@ -181,8 +181,12 @@ impl Unit {
         let now = self.engine.clock.now();
         let found = Box::pin(self.engine.recognize(&token, Bearer::Admitted, now)).await;
         let mut state = self.state();
-        if let Ok(Recognition::Valid(newer)) = found {
-            state.confirm(&newer, now);
+        match found {
+            Ok(Recognition::Valid(newer)) => state.confirm(&newer, now),
+            Ok(
+                Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord,
+            ) => state.tell_nothing(),
+            Ok(Recognition::Unreadable(_)) | Err(_) => {}
         }
         state.token_change(|| self.engine.clock.now())
     }

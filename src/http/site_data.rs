@@ -44,10 +44,10 @@ impl SiteData {
     }
 }
 
-/// If the request has ended its session. What the handler itself says about it stands.
+/// If the request has logged out. What the handler itself says about it stands.
 pub(super) fn clear<B>(response: &mut Response<B>, visit: &Visit, session: &Session) {
     let Some(value) = &visit.shared().clear_site_data else { return };
-    if session.is_destroyed_by_this_request() && !response.headers().contains_key(CLEAR_SITE_DATA) {
+    if session.has_logged_out() && !response.headers().contains_key(CLEAR_SITE_DATA) {
         response.headers_mut().insert(CLEAR_SITE_DATA, value.clone());
     }
 }

@@ -50,7 +50,11 @@ impl Session {
     }
 
     pub(super) fn take_stored<T: DeserializeOwned>(&self, path: Segments<'_>) -> Result<Option<T>, SessionError> {
-        self.with_value(path, |old| old.map(decode).transpose(), |state, _| state.remove(path, self.limits()).map(drop))
+        let remove = |state: &mut State, _: &mut Option<T>| {
+            state.note_read(Some(path), &self.unit().engine.terms)?;
+            state.remove(path, self.limits()).map(drop)
+        };
+        self.with_value(path, |old| old.map(decode).transpose(), remove)
     }
 
     pub(super) fn change_value<T, F>(&self, path: Segments<'_>, update: F) -> Result<T, SessionError>

@@ -34,6 +34,8 @@ pub(crate) struct Lifecycle {
     pub(crate) destroy: bool,
     pub(crate) rotate: Option<Rotation>,
     pub(crate) login: Option<Arc<str>>,
+    /// All data of before the login that stay, if not all do.
+    pub(crate) keep: Option<Box<[Box<str>]>>,
     /// The user has shown again who they are.
     pub(crate) reauthenticated: bool,
     pub(crate) label: Option<Arc<str>>,
@@ -66,6 +68,7 @@ impl Lifecycle {
             destroy: self.destroy || later.destroy,
             rotate: self.rotate.max(later.rotate),
             login: later.login.or(self.login),
+            keep: later.keep.or(self.keep),
             reauthenticated: self.reauthenticated || later.reauthenticated,
             label: later.label.or(self.label),
             remember: later.remember.or(self.remember),
@@ -131,6 +134,12 @@ impl State {
         self.lifecycle = Lifecycle { destroy: true, ..Lifecycle::default() };
         self.status = SessionStatus::Destroyed;
         self.failure = None;
+        // A user's session is deleted whatever a commit that has failed has made of it.
+        if self.origin.as_ref().is_ok_and(|present| present.contents.extras.user.is_some())
+            && let Some(work) = self.unfinished.take()
+        {
+            self.journal.append(work.into_changes().0);
+        }
         self.drop_data_changes();
         Ok(())
     }

@@ -30,7 +30,8 @@ impl State {
             self.hide_now(None);
             self.change(Change::Clear, limits)?;
         } else if let Some(names) = keep {
-            self.change(Change::Keep(names), limits)?;
+            self.change(Change::Keep(names.clone()), limits)?;
+            self.lifecycle.keep = Some(names);
         }
         self.lifecycle.login = Some(user);
         self.lifecycle.end_by = None;

@@ -188,6 +188,25 @@ async fn a_login_may_keep_what_is_on_a_list_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_login_keeps_no_more_if_its_answer_is_a_server_error() {
+    let log_in = async |session: Session| {
+        session.login_keeping("ada", ["cart"]).unwrap();
+        session.insert("greeted", true).unwrap();
+        http::StatusCode::INTERNAL_SERVER_ERROR
+    };
+    let manager = manager(MemoryStore::new(), &TestClock::default());
+    let app = Router::new().route("/", get(log_in)).layer(SessionLayer::with_manager(manager.clone()));
+    let token = new_session(&manager, |session| {
+        session.insert("cart", ["tea"]).unwrap();
+        session.insert("opinion", "none").unwrap();
+    })
+    .await;
+    let answer = send_token(&app, "/", &token.expose()).await;
+    let session = manager.open(answer.token().unwrap().as_bytes()).await.unwrap();
+    assert_eq!((session.user().as_deref(), session.keys()), (Some("ada"), vec!["cart".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_named_session_has_a_user_of_its_own() {
     struct Admin;
     impl SessionName for Admin {

@@ -289,6 +289,16 @@ async fn rel_15_refuse_lets_pass_what_overwrites_nothing_that_was_read() {
 }
 
 #[tokio::test]
+async fn rel_15_refuse_lets_one_of_two_requests_take_a_value() {
+    let take = |session: &Session| session.take::<bool>("old").map(|old| assert!(old.is_some()));
+    let mut race = Race::under(refuse(), take, |_| Ok(())).await;
+    let early = open(&race.manager, &race.token).await;
+    take(&early).unwrap();
+    race.manager.commit(&early).await.unwrap();
+    assert_eq!(race.finish().await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
 async fn rel_15_refuse_takes_all_for_a_read_of_every_key() {
     let mut race =
         Race::under(refuse(), |session| session.all().map(drop), |session| session.insert("x", "late")).await;

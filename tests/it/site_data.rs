@@ -104,3 +104,18 @@ async fn who_finds_the_session_ended_by_another_request_has_not_ended_it() {
     let answer = send_token(&site, "/late", &token).await;
     assert_eq!((answer.status, cleared(&answer)), (StatusCode::OK, None));
 }
+
+/// Who logs out late must not clear away the cookie of a login that was faster.
+#[tokio::test]
+async fn a_logout_that_ends_nothing_clears_nothing_unless_its_cookie_opens_nothing() {
+    let site = site(MemoryStore::new(), &[SiteData::Cookies]);
+    let mut ada = Browser::new(&site);
+    ada.get("/add").await;
+    let before = ada.token.clone().unwrap();
+    ada.get("/login").await;
+    assert_eq!(cleared(&send_token(&site, "/logout", &before).await), None, "a latecomer");
+    assert_eq!(ada.get("/n").await.body, "1");
+    assert_eq!(cleared(&Browser::new(&site).get("/logout").await), None, "nobody");
+    let unknown = send_token(&site, "/logout", &"A".repeat(64)).await;
+    assert!(unknown.removes_cookie() && cleared(&unknown).is_some(), "whose session is over");
+}

@@ -1,7 +1,7 @@
 //! REL-05: a write fails, and nobody knows whether it took effect. Once, or not at all.
 
 use axum::response::IntoResponse;
-use cloakroom::SessionStatus;
+use cloakroom::{SessionStatus, TokenChange};
 
 use super::*;
 
@@ -235,4 +235,34 @@ async fn rel_05_a_login_whose_answers_are_all_lost_leaves_the_client_with_a_good
     let answer = house.send("/login").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(house.open(answer.token().unwrap()).await.status(), SessionStatus::Resumed);
+}
+
+/// A commit whose end is unknown, and stays so because others have saved since, is not in the way of a logout.
+#[tokio::test]
+async fn rel_05_a_logout_counts_although_nobody_will_know_what_became_of_a_write_before() {
+    for fault in UNSURE {
+        let house = House::new().await;
+        let session = house.open(&house.token).await;
+        session.login("ada").unwrap();
+        let change = house.healthy().commit(&session).await.unwrap();
+        let TokenChange::Issue(issued) = change else { panic!("{change:?}") };
+        let ada = issued.token.expose().to_string();
+        let (faults, other, token) = (house.faults.clone(), house.healthy(), ada.clone());
+        let handler = get(move |session: Session| async move {
+            faults.once(Operation::Save, fault);
+            faults.once(Operation::Load, Fault::Down);
+            add(&session)?;
+            assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Unavailable);
+            for _ in 0..2 {
+                let other_request = other.open(token.as_bytes()).await?;
+                add(&other_request)?;
+                other.commit(&other_request).await?;
+            }
+            session.logout()
+        });
+        let app = Router::new().route("/", handler).layer(layer(house.store.clone(), &house.clock));
+        let answer = send_token(&app, "/", &ada).await;
+        assert!(answer.status == StatusCode::OK && answer.removes_cookie(), "{fault:?}");
+        assert_eq!(house.open(&ada).await.status(), SessionStatus::New);
+    }
 }

@@ -1,10 +1,11 @@
 //! One session, however many requests come and however many answers get lost.
 
+use axum::routing::get;
 use cloakroom::store::{Inheritance, Predecessor, StoreError, TowerSessionsPredecessor};
-use cloakroom::{MemoryStore, SessionStore as _};
+use cloakroom::{MemoryStore, Session, SessionError, SessionLayer, SessionStore as _};
 use tower_sessions::MemoryStore as OldStore;
 
-use super::{N, before, is_in, new_app, visitor, without_id};
+use super::{N, before, is_in, new_app, old_cookie, routes, visitor, without_id};
 use crate::support::gate::Gate;
 
 #[tokio::test]
@@ -133,4 +134,31 @@ async fn a_slow_request_does_not_bring_a_session_back() {
     // It began a session of its own, as any visitor would.
     let mut late = super::Browser(vec![(N.into(), answer.token().unwrap().to_owned())]);
     assert_eq!(without_id(&late.get(&app, "/").await), "nobody  1");
+}
+
+/// Two requests show the old cookie. One answers, its browser logs in, and then the other one answers.
+#[tokio::test]
+async fn a_late_answer_does_not_tell_the_secret_that_a_login_has_replaced() {
+    let (old, gate) = (OldStore::default(), Gate::default());
+    let slow = {
+        let gate = gate.clone();
+        move |session: Session| async move {
+            session.get::<u64>("n")?;
+            gate.pass().await;
+            Ok::<_, SessionError>(())
+        }
+    };
+    let layer = SessionLayer::new(MemoryStore::new()).predecessor(old_cookie(), before(&old)).unwrap();
+    let app = routes().route("/slow", get(slow)).layer(layer);
+    let mut browser = visitor(&old).await;
+    let late = tokio::spawn({
+        let (browser, app) = (browser.clone(), app.clone());
+        async move { browser.send(&app, "/slow").await }
+    });
+    gate.arrived(1).await;
+    browser.get(&app, "/").await;
+    browser.get(&app, "/regenerate").await;
+    gate.open(1);
+    assert_eq!(late.await.unwrap().token(), None);
+    assert_eq!(without_id(&browser.get(&app, "/").await), "7 milk,bread 0");
 }

@@ -127,3 +127,33 @@ async fn an_anonymous_session_ends_although_others_have_changed_it() {
     late.destroy().unwrap();
     assert!(matches!(world.manager.commit(&late).await.unwrap(), TokenChange::Remove), "nothing to end is an end too");
 }
+
+/// What is stored in the middle of a request is told at its end. By then a login may have told the client something else.
+#[tokio::test]
+async fn an_answer_that_comes_after_a_login_does_not_tell_what_was_saved_before_it() {
+    let attacks: [Attack; 2] = [
+        |session| session.remember(Duration::from_hours(24)),
+        |session| session.regenerate_with_grace(Duration::from_hours(1)),
+    ];
+    for attack in attacks {
+        let world = World::new().await;
+        let late = world.open(&world.before).await;
+        attack(&late).unwrap();
+        late.save().await.unwrap();
+        let ada = world.log_in().await;
+        let change = world.manager.commit(&late).await.unwrap();
+        assert!(matches!(change, TokenChange::Keep), "{change:?}");
+        assert_eq!(world.open(&ada).await.user().as_deref(), Some("ada"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_saved_in_the_middle_of_a_request_is_told_if_it_still_holds() {
+    let world = World::new().await;
+    let session = world.open(&world.before).await;
+    session.regenerate_with_grace(Duration::from_hours(1)).unwrap();
+    session.save().await.unwrap();
+    let new = token(&world.manager.commit(&session).await.unwrap());
+    assert_ne!(new, world.before);
+    assert_eq!(world.open(&new).await.status(), SessionStatus::Resumed);
+}
