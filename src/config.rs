@@ -71,7 +71,7 @@ const SEALING_KEYS: &str = "sealing.keys";
 /// | `sealing.keys` | one key or more: records are sealed, see [`SealedCodec`](crate::SealedCodec) and [`KeyRing`](crate::KeyRing) | not sealed |
 /// | `sealing.insecure_plain_records` | `refused`, `accepted`, `written`: for the change from plain records to sealed ones. Means nothing without keys | `refused` |
 /// | `save_on_server_error` | see [`SessionLayer::save_on_server_error`] | `false` |
-/// | `transport` | `cookie`, `bearer`, the name of a header, or several in order: `"cookie, x-session-token"`: see [`Transport`](crate::Transport) | `cookie` |
+/// | `transport` | `cookie`, `bearer`, the name of a header with a hyphen in it, or several in order: `"cookie, x-session-token"`: see [`Transport`](crate::Transport) | `cookie` |
 /// | `cookie.name` | without the prefix | the session's name |
 /// | `cookie.same_site` | `strict`, `lax`, `none` | `lax` |
 /// | `cookie.domain` | share it with all hosts below | this host only |

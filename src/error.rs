@@ -318,11 +318,11 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
     },
-    /// One duration has to be shorter than another and is not.
+    /// One duration is too long beside another.
     NotShorter {
-        /// The option that has to be shorter.
+        /// The option that is too long.
         shorter: &'static str,
-        /// The option that has to be longer.
+        /// The option that is too short for it.
         longer: &'static str,
     },
     /// Persistent cookies live for 400 days at most (RFC 6265bis section 5.5).
@@ -411,7 +411,7 @@ impl fmt::Display for ConfigError {
             ),
             Self::ZeroDuration { option } => write!(f, "{option} is zero: every session would be over at once"),
             Self::NotShorter { shorter, longer } => {
-                write!(f, "{shorter} has to be shorter than {longer}: lower the one or raise the other")
+                write!(f, "{shorter} is too long beside {longer}: lower the one or raise the other")
             }
             Self::CookieLifetime { lifetime } => write!(
                 f,

@@ -90,7 +90,7 @@ pub struct ExpiredRecord {
 ///
 /// # Contract
 ///
-/// Correctness rests on seven operations and on nothing else. No locks, no transactions across calls.
+/// Correctness rests on five operations and on nothing else; `expired` and `delete_expired` clean up. No locks, no transactions across calls.
 ///
 /// **Atomic.** Each operation on one record happens as a whole or not at all, and operations on one record happen one
 /// after another. `save` and `touch` compare the version and write in *one* step that no other writer can come between.

@@ -71,7 +71,7 @@ const COMMANDS: &[Command] = &[
     #[cfg(feature = "full")]
     ("report", "RESULTS.md and its plots from what the commands kept", report::run),
     #[cfg(feature = "full")]
-    ("all", "every command that the machine can run, for the report", all),
+    ("all", "every command that the machine can run but `load`, for the report", all),
     #[cfg(feature = "full")]
     ("load", "Load: ten minutes at saturation, over real sockets", load::run),
 ];

@@ -28,7 +28,7 @@ const PURPOSE: &[u8] = b"cloakroom: the record of a session";
 /// use cloakroom::{KeyRing, SealedCodec, SessionLayer, SessionManager, SessionStore};
 ///
 /// fn sessions(store: impl SessionStore) -> Result<SessionLayer, Box<dyn std::error::Error>> {
-///     let keys: KeyRing = std::env::var("SESSION_KEYS")?.parse()?;
+///     let keys: KeyRing = std::env::var("SESSION_SEALING_KEYS")?.parse()?;
 ///     let manager = SessionManager::new(store).codec(SealedCodec::new(keys));
 ///     Ok(SessionLayer::with_manager(manager))
 /// }

@@ -26,9 +26,9 @@ impl Default for SweeperSettings {
 }
 
 impl SweeperSettings {
-    /// How long to wait between two sweeps: 5 minutes if not given, at least a second. The first begins at once. Up to a tenth of
-    /// it is added at random to every wait, so that many processes do not sweep at the same time. After an error the wait is
-    /// doubled, up to 16 times.
+    /// How long to wait between two sweeps: 5 minutes if not given, at least a second. Up to a tenth of it is added at random to
+    /// every wait, and is all that the first sweep waits for, so that many processes do not sweep at the same time. After an error
+    /// the wait is doubled, up to 16 times.
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = if interval.as_secs() == 0 { Duration::from_secs(1) } else { interval };
         self

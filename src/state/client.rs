@@ -17,7 +17,8 @@ pub enum TokenChange {
     Keep,
     /// The client gets this token, and forgets any other.
     Issue(IssuedToken),
-    /// The client has this token already and should keep it for longer.
+    /// The client has this token already and should keep it for longer. Where it holds more than that (`CookieStore`), this
+    /// [text](IssuedToken::text) takes the place of the one before.
     Refresh(IssuedToken),
     /// The client should forget what it showed.
     Remove,

@@ -90,7 +90,8 @@ pub async fn check_with<S: SessionStore>(settings: Settings, make: impl AsyncFn(
     run(settings, Arc::new(shared)).await;
 }
 
-/// Calls every method of a store whose server is gone.
+/// Calls a store whose server is gone: every method but those for a sweeper, for which a store that cleans up by itself has no
+/// server to ask.
 ///
 /// # Panics
 ///

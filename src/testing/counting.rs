@@ -13,7 +13,7 @@ use crate::store::{
 };
 use crate::token::SessionId;
 
-/// Counts the calls to the store inside. Clones share their counts, if the store inside is shared by its clones.
+/// Counts the calls to the store inside, but not those to its user index and its inventory. Clones share their counts, if the store inside is shared by its clones.
 ///
 /// ```
 /// use cloakroom::testing::{Calls, CountingStore};

@@ -90,7 +90,7 @@ impl<S> FaultStore<S> {
         plan.always.push((operation, fault));
     }
 
-    /// Lets every call of every operation go wrong.
+    /// Lets every call of every operation go wrong. The user index and the inventory are none: they go on.
     pub fn everything(&self, fault: Fault) {
         use Operation::{Create, Delete, DeleteExpired, Expired, Load, Save, Touch};
         for operation in [Create, Load, Save, Touch, Delete, Expired, DeleteExpired] {

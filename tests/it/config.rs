@@ -98,7 +98,7 @@ async fn contradictions_are_told_before_the_store_is_opened() {
     for (text, said) in [
         ("cookie = {insecure_http = true, same_site = 'none'}", "SameSite=None needs a Secure cookie"),
         ("cookie = {name = '__Host-id', domain = 'example.org'}", "cannot have a Domain"),
-        ("policy = {idle = '2 days'}", "policy.idle has to be shorter than policy.absolute"),
+        ("policy = {idle = '2 days'}", "policy.idle is too long beside policy.absolute"),
         ("limits.depth = 1000", "limits.depth"),
     ] {
         let error = read(&format!("{store}{text}")).layer().await.unwrap_err();
@@ -284,7 +284,7 @@ async fn what_contradicts_itself_is_told_by_its_key_even_if_the_store_is_missing
         ("cookie.path = 'x;y'", "cookie.path: "),
         ("cookie = {name = '__Host-id', domain = 'example.org'}", "cookie.name: "),
         ("cookie = {insecure_http = true, same_site = 'none'}", "cookie.insecure_http: "),
-        ("policy = {idle = '2h', absolute = '1h'}", "policy.idle: policy.idle has to be shorter than policy.absolute"),
+        ("policy = {idle = '2h', absolute = '1h'}", "policy.idle: policy.idle is too long beside policy.absolute"),
         ("policy.absolute = '0s'", "policy.absolute: "),
         ("policy.touch_after = '2h'", "policy.touch_after: "),
         ("policy = {idle = '500 days', absolute = '600 days', persistent = true}", "policy.idle: "),

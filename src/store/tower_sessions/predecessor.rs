@@ -33,7 +33,7 @@ type FindUser = dyn Fn(&HashMap<String, Value>) -> Option<String> + Send + Sync;
 ///     // Name, path and domain as they were given to the SessionManagerLayer of tower-sessions.
 ///     let cookie = SessionCookie::new("id").prefix(CookiePrefix::None);
 ///     let old = TowerSessionsPredecessor::new(old)
-///         .user(|data| data.get("user_id").map(|user| user.to_string()))
+///         .user(|data| Some(data.get("user_id")?.as_str()?.to_owned()))
 ///         .remember(Duration::from_hours(24 * 14));
 ///     SessionLayer::new(new).predecessor(cookie, old)
 /// }
