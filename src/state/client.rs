@@ -1,6 +1,7 @@
 //! What the client has to be told.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -106,5 +107,47 @@ impl State {
             (PendingChange::Refresh, Ok(present)) => TokenChange::Refresh(issued(present)),
             _ => TokenChange::Keep,
         }
+    }
+
+    /// What the client has shown, if it is to be told another token on the word of what was loaded when the request began. A
+    /// login may have replaced that since, and must not lose its cookie to this answer.
+    pub(crate) fn to_confirm(&self) -> Option<&Token> {
+        let present = self.present().filter(|_| self.token_change == PendingChange::Issue)?;
+        present.shown.as_ref().map(|_| present.shown_token())
+    }
+
+    /// The token to be looked up before the client is told: also one that a login or the timer may have replaced since it was
+    /// stored in the middle of the request.
+    pub(crate) fn to_look_up(&self) -> Option<&Token> {
+        let is_early = self.told_early && matches!(self.token_change, PendingChange::Refresh | PendingChange::Issue);
+        self.to_confirm().or_else(|| self.present().filter(|_| is_early).map(|present| &present.token))
+    }
+
+    /// This is what follows that token at this moment.
+    pub(crate) fn confirm(&mut self, newer: &Present, now: Timestamp) {
+        if newer.shown.is_none() {
+            return;
+        }
+        if !newer.has_to_be_told(now) {
+            self.token_change = PendingChange::Keep;
+            return;
+        }
+        self.token_change = PendingChange::Issue;
+        self.follow(newer);
+        if let Ok(present) = &mut self.origin {
+            Arc::make_mut(present).shown = None;
+        }
+    }
+
+    /// Others have replaced the token or ended the session, and have told the client.
+    pub(crate) fn tell_nothing(&mut self) {
+        self.token_change = PendingChange::Keep;
+    }
+
+    /// The client has shown another library's cookie, and is to be told the token in its place. So are others who show it.
+    pub(crate) fn be_told(&mut self) {
+        self.client = Client::HasNone;
+        self.token_change = PendingChange::Issue;
+        self.told_early = true;
     }
 }
