@@ -22,6 +22,9 @@ const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
 /// How many moves are remembered whose last step has to be done again.
 const UNFINISHED_MAX: usize = 10_000;
 
+/// How often a copy is tried that a record which has expired is in the way of.
+const TRIES: usize = 5;
+
 /// Takes sessions from one store to another while they are in use, and logs nobody out.
 ///
 /// New sessions go to the new store. A session that is found in the old one is served from there, and moved when it is
@@ -41,6 +44,9 @@ const UNFINISHED_MAX: usize = 10_000;
 /// A session is copied into the new store with its version, then deleted in the old one, then saved in the new one. It
 /// is in one of them at any time, and the new one decides from the moment on that it has it.
 ///
+/// What the new store has counts. So it has to be empty at the beginning: of copies that were made while the application used the
+/// old store alone, those that are out of date would be served.
+///
 /// Logging out leaves a *tombstone* in the new store before anything else: a record without data that keeps out every
 /// late copy of the session. It stays until the session would have expired, at least for a day. The sweeper, or the
 /// store's own clean-up, removes it like any record that has expired. It is never served; who asks the new store alone,
@@ -53,12 +59,13 @@ const UNFINISHED_MAX: usize = 10_000;
 ///
 /// - A process that still uses the old store alone does not see what was moved or is new: to it those visitors are not
 ///   logged in. Switch all processes over at once.
-/// - If a process dies between the copy and the deletion in the old store, the old copy stays there until its own expiry.
-///   Nobody sees it while the new store has the session, nor after a logout. Only when the session *expires* in the new
-///   store before the time that its old copy bears is the copy served again, as it was when it was moved. This takes a
-///   session whose expiry was moved to an earlier time.
-/// - After such a death [`SessionEvent::Expired`](crate::SessionEvent::Expired) may be told of the old copy while the session
-///   lives on in the new store.
+/// - If a process dies between the copy and the deletion in the old store, the old copy stays there until its own expiry. So
+///   does that of every session which `cloakroom migrate` copies meanwhile, unless it is logged out. Nobody sees it while the
+///   new store has the session, nor after a logout. Only when the session *expires* in the new store before the time that
+///   its old copy bears is the copy served again, as it was when it was copied. This takes a session whose expiry was moved
+///   to an earlier time.
+/// - Of such an old copy [`SessionEvent::Expired`](crate::SessionEvent::Expired) may be told while the session lives on in the
+///   new store.
 /// - A new store that may evict sessions, such as Memcached, may evict tombstones as well.
 ///
 /// # Example: from one store to another
@@ -131,12 +138,20 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
                 unfinished.insert(id);
             }
         }
-        match self.new.create(&record, now).await? {
-            // The old copy goes before anything is saved on the new one, so that it is never out of date.
-            CreateOutcome::Created => self.finish(id).await?,
-            CreateOutcome::Exists => self.finish_quietly(id).await,
+        for _ in 0..TRIES {
+            if self.new.create(&record, now).await? == CreateOutcome::Created {
+                // The old copy goes before anything is saved on the new one, so that it is never out of date.
+                self.finish(id).await?;
+                return Ok(SaveOutcome::Saved);
+            }
+            if self.new.load(id, now).await?.is_some() {
+                self.finish_quietly(id).await;
+                return Ok(SaveOutcome::Saved);
+            }
+            // What has expired there and was not swept yet is no reason to give up what is alive here.
+            self.new.delete_expired(&[id], now).await?;
         }
-        Ok(SaveOutcome::Saved)
+        Err(StoreError::unavailable("a record that has expired is in the way and cannot be deleted"))
     }
 
     /// Deletes in the old store what the new one has.

@@ -288,3 +288,39 @@ async fn a_visitor_can_log_out_where_an_expired_record_is_in_the_way() {
     let found = new.load(token.id(), TestClock::default().timestamp()).await.unwrap().unwrap();
     assert_eq!(found.summary().unwrap_err(), NoSummary::Tombstone);
 }
+
+/// A copy of an earlier run of `cloakroom migrate` had expired in the database, which says of it that it exists. The move took that
+/// for the session, and deleted the only one that was alive.
+#[tokio::test]
+async fn an_expired_record_in_the_new_store_does_not_cost_the_session() {
+    for touches in [false, true] {
+        let (old, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+        let new = SqliteStore::open(folder.path().join("sessions.db")).await.unwrap();
+        let stale = Record { version: 3, expires_at: at(1), ..record() };
+        assert_eq!(new.create(&stale, at(0)).await.unwrap(), CreateOutcome::Created);
+        assert_eq!(old.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+        let store = MigratingStore::new(old.clone(), new.clone());
+        let outcome = if touches {
+            store.touch(record().id, 7, at(90), at(1)).await
+        } else {
+            store.save(&next(), 7, at(1)).await
+        };
+        assert_eq!(outcome.unwrap(), SaveOutcome::Saved);
+        let found = new.load(record().id, at(80)).await.unwrap().unwrap();
+        assert_eq!(found.version, if touches { 7 } else { 8 });
+        assert!(old.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_and_cannot_be_deleted_leaves_the_session_where_it_is() {
+    let (old, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let new = FaultStore::new(SqliteStore::open(folder.path().join("sessions.db")).await.unwrap());
+    let stale = Record { version: 3, expires_at: at(1), ..record() };
+    assert_eq!(new.create(&stale, at(0)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(old.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    let store = MigratingStore::new(old.clone(), new.clone());
+    new.always(Operation::DeleteExpired, Fault::Broken);
+    assert_eq!(store.save(&next(), 7, at(1)).await.unwrap_err().kind(), StoreErrorKind::Other);
+    assert_eq!((old.len(), version(&store).await), (1, Some(7)));
+}
