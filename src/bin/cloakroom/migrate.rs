@@ -1,13 +1,16 @@
 //! `cloakroom migrate`: copies sessions to another store.
 
 use cloakroom::SessionStore;
-use cloakroom::store::{CreateOutcome, Record, SessionId};
+use cloakroom::store::{CreateOutcome, Record, SaveOutcome, SessionId, StoreError, Timestamp};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{self, Output, sessions};
 use crate::source::Source;
 use crate::{progress, walk};
+
+/// How often a copy is tried that one of an earlier run, which has expired meanwhile, is in the way of.
+const TRIES: usize = 5;
 
 #[derive(Default)]
 struct Moved {
@@ -21,7 +24,7 @@ struct Moved {
 /// What became of a record.
 enum Copy {
     Copied,
-    /// There was an older version of it.
+    /// There was an older version of it, or the same one that was to expire earlier.
     Updated,
     ThereAlready,
     Expired,
@@ -59,16 +62,28 @@ async fn copy(to: &dyn SessionStore, record: &Record) -> Result<Copy, Failure> {
     if !record.is_live(now) {
         return Ok(Copy::Expired);
     }
-    if to.create(record, now).await? == CreateOutcome::Created {
-        return Ok(Copy::Copied);
-    }
-    match to.load(record.id, now).await? {
-        Some(older) if older.version < record.version => {
-            to.delete(record.id).await?;
-            Ok(if to.create(record, now).await? == CreateOutcome::Created { Copy::Updated } else { Copy::ThereAlready })
+    for _ in 0..TRIES {
+        if to.create(record, now).await? == CreateOutcome::Created {
+            return Ok(Copy::Copied);
         }
-        _ => Ok(Copy::ThereAlready),
+        if let Some(found) = to.load(record.id, now).await? {
+            return Ok(update(to, record, &found, now).await?);
+        }
+        to.delete_expired(&[record.id], now).await?;
     }
+    Err(StoreError::unavailable("a record that has expired is in the way and cannot be deleted").into())
+}
+
+/// Brings the copy of an earlier run up to date. Never by deleting it first: if it is gone by now, that was a logout.
+async fn update(to: &dyn SessionStore, record: &Record, found: &Record, now: Timestamp) -> Result<Copy, StoreError> {
+    let outcome = if found.version < record.version {
+        to.save(record, found.version, now).await?
+    } else if found.version == record.version && found.expires_at < record.expires_at {
+        to.touch(record.id, found.version, record.expires_at, now).await?
+    } else {
+        return Ok(Copy::ThereAlready);
+    };
+    Ok(if outcome == SaveOutcome::Saved { Copy::Updated } else { Copy::ThereAlready })
 }
 
 impl Moved {
@@ -103,5 +118,48 @@ impl Moved {
             Failure::undone(format!("{} records cannot be read, and were left: {}", ids.len(), ids.join(", ")))
         });
         Output { failure, ..Output::new(text, json) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use cloakroom::store::Payload;
+    use cloakroom::testing::{Fault, FaultStore, Operation};
+    use cloakroom::{MemoryStore, MigratingStore};
+
+    use super::*;
+
+    fn record(version: u64) -> Record {
+        Record {
+            id: SessionId::from_bytes([7; 16]),
+            version,
+            user: Some("ada".into()),
+            expires_at: output::now().saturating_add(Duration::from_hours(1)),
+            payload: Payload::from_bytes(version.to_string()),
+        }
+    }
+
+    /// The older copy was deleted, and with it the mark of a logout that had come in between; the newer one was then inserted.
+    #[tokio::test]
+    async fn a_logout_meanwhile_is_not_undone() {
+        let (old, new) = (MemoryStore::new(), MemoryStore::new());
+        for (store, version) in [(&old, 3), (&new, 1)] {
+            assert_eq!(store.create(&record(version), output::now()).await.unwrap(), CreateOutcome::Created);
+        }
+        let application = MigratingStore::new(old, new.clone());
+        assert!(application.load(record(1).id, output::now()).await.unwrap().is_some());
+        let (slow, newer) = (FaultStore::new(new), record(3));
+        slow.once(Operation::Load, Fault::Yield(1));
+        let mut copied = Box::pin(copy(&slow, &newer));
+        // Once to where the load gives way, once to where it has seen the copy and gives way again.
+        for _ in 0..2 {
+            assert!(matches!(copied.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        }
+        application.delete(newer.id).await.unwrap();
+        assert!(matches!(copied.await.unwrap(), Copy::ThereAlready));
+        assert!(application.load(newer.id, output::now()).await.unwrap().is_none());
     }
 }

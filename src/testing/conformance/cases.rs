@@ -80,8 +80,8 @@ pub(super) async fn save_replaces_the_expected_version(store: Store, _: Settings
         assert_eq!(store.save(&record, version - 1, NOW).await.unwrap(), SaveOutcome::Saved);
         assert_stored(&store, &record).await;
     }
-    // An expiry may move to an earlier time too.
-    let record = Record { expires_at: later(Duration::from_millis(1)), ..next(&record, b"x") };
+    // An expiry may move to an earlier time too, and a version by more than one.
+    let record = Record { version: 9, expires_at: later(Duration::from_millis(1)), ..next(&record, b"x") };
     assert_eq!(store.save(&record, 4, NOW).await.unwrap(), SaveOutcome::Saved);
     assert_stored(&store, &record).await;
     assert!(load(&store, record.id, record.expires_at).await.is_none());

@@ -1,4 +1,6 @@
-use cloakroom::store::StoreUrl;
+use std::time::{Duration, SystemTime};
+
+use cloakroom::store::{SaveOutcome, StoreUrl, Timestamp};
 use cloakroom::{MigratingStore, SessionManager, SessionStatus, SessionStore as _};
 use serde_json::json;
 
@@ -49,6 +51,32 @@ async fn a_second_run_brings_what_has_changed_since_and_nothing_back() {
     let get =
         async |token: &cloakroom::Token| new.open(token.expose().as_bytes()).await.unwrap().get::<u64>("n").unwrap();
     assert_eq!((get(&stage.visitor).await, get(&stage.ada[0]).await), (Some(2), Some(4)));
+}
+
+/// Nobody had written to them, so that their versions said nothing. One copy had expired in the database, which says of it that it
+/// exists, and the other one was about to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_brings_those_who_have_only_read_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::sqlite(&folder).await;
+    let to = sqlite(&folder, "new.db");
+    json(&["migrate", &stage.url, &to]);
+    let store = to.parse::<StoreUrl>().unwrap().connect().await.unwrap();
+    let now = Timestamp::from(SystemTime::now());
+    let soon = now.saturating_add(Duration::from_mins(1));
+    for (token, expires_at) in [(&stage.visitor, now), (&stage.grace, soon)] {
+        let version = store.load(token.id(), now).await.unwrap().unwrap().version;
+        assert_eq!(store.touch(token.id(), version, expires_at, now).await.unwrap(), SaveOutcome::Saved);
+    }
+    let expected = json!({ "copied": 1, "updated": 1, "there_already": 2, "expired": 1, "unreadable": [] });
+    assert_eq!(json(&["migrate", &stage.url, &to]), expected);
+    for token in [&stage.visitor, &stage.grace] {
+        let [old, new] = [&stage.store, &store].map(|store| store.load(token.id(), now));
+        let (old, new) = (old.await.unwrap().unwrap(), new.await.unwrap().unwrap());
+        assert_eq!((new.version, new.expires_at), (old.version, old.expires_at));
+    }
+    let expected = json!({ "copied": 0, "updated": 0, "there_already": 4, "expired": 1, "unreadable": [] });
+    assert_eq!(json(&["migrate", &stage.url, &to]), expected);
 }
 
 /// The application moves sessions as they are used, the command moves the others, and a logout stays one.
