@@ -150,7 +150,7 @@ impl Shared {
             if expired.len() == limit {
                 break;
             }
-            if let Some(head) = readable(folder.head(id))?.filter(|head| !head.is_live(now)) {
+            if let Some(head) = known(folder.head(id))?.filter(|head| !head.is_live(now)) {
                 expired.push(ExpiredRecord { id, version: head.version, user: head.user });
             }
         }
@@ -165,7 +165,7 @@ impl Shared {
         let mut deleted = 0;
         for id in ids {
             // Somebody may have prolonged it, or replaced it by a new one.
-            if readable(locked.head(*id))?.is_some_and(|head| !head.is_live(now)) && locked.remove(*id)? {
+            if known(locked.head(*id))?.is_some_and(|head| !head.is_live(now)) && locked.remove(*id)? {
                 deleted += 1;
             }
         }
@@ -185,7 +185,7 @@ impl Shared {
             (found, last) = (found + ids.len(), ids.last().copied().or(last));
             for id in ids {
                 match folder.record(id) {
-                    Err(failure) if failure.is_corrupt() => page.unreadable.push(id),
+                    Err(failure) if failure.is_corrupt() || failure.is_newer() => page.unreadable.push(id),
                     record => page.records.extend(record?),
                 }
             }
@@ -218,6 +218,14 @@ fn readable<T>(found: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> 
     match found {
         Err(failure) if failure.is_corrupt() => Ok(None),
         found => found,
+    }
+}
+
+/// As [`readable`], for a sweep: when something newer expires is not known, and no reason to keep the rest.
+fn known<T>(found: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(failure) if failure.is_newer() => Ok(None),
+        found => readable(found),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Failure {
 enum Cause {
     /// What was to be done, and why it could not.
     Io(&'static str, io::Error),
+    /// What is done already may not outlive a power loss.
+    NotSynced(io::Error),
     Unreadable(Unreadable),
     NotAFolder,
     WritableForOthers,
@@ -29,6 +31,12 @@ impl Failure {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |error| Self { path, cause: Cause::Io(doing, error) }
+    }
+
+    /// For `map_err`: the folder was changed, and could not be written to the disk.
+    pub(super) fn not_synced(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |error| Self { path, cause: Cause::NotSynced(error) }
     }
 
     pub(super) fn unreadable(path: PathBuf) -> impl FnOnce(Unreadable) -> Self {
@@ -48,12 +56,23 @@ impl Failure {
         matches!(self.cause, Cause::Unreadable(Unreadable::Corrupt(_)))
     }
 
-    /// Whether the same may succeed a little later.
-    fn is_temporary(&self) -> bool {
+    /// Whether a newer version of this crate has written the file.
+    pub(super) fn is_newer(&self) -> bool {
+        matches!(self.cause, Cause::Unreadable(Unreadable::Newer(_)))
+    }
+
+    /// Whether the same may succeed a little later, or has taken effect and is not certain to last.
+    fn is_passing(&self) -> bool {
         use io::ErrorKind::{Interrupted, OutOfMemory, ResourceBusy, TimedOut, WouldBlock};
-        let Cause::Io(_, error) = &self.cause else { return false };
-        matches!(error.kind(), Interrupted | OutOfMemory | ResourceBusy | TimedOut | WouldBlock)
-            || out_of_descriptors(error)
+        match &self.cause {
+            Cause::Io(_, error) => {
+                matches!(error.kind(), Interrupted | OutOfMemory | ResourceBusy | TimedOut | WouldBlock)
+                    || out_of_descriptors(error)
+            }
+            // What is newer is somebody's good session, for processes that are up to date.
+            Cause::NotSynced(_) | Cause::Unreadable(Unreadable::Newer(_)) => true,
+            _ => false,
+        }
     }
 }
 
@@ -79,6 +98,9 @@ impl fmt::Display for Failure {
                     _ => Ok(()),
                 }
             }
+            Cause::NotSynced(error) => {
+                write!(f, "cannot write to the disk the folder {path}: {error}; a power loss may undo its last change")
+            }
             Cause::Unreadable(Unreadable::Corrupt(why)) => {
                 write!(f, "{path} is not a record: {why}; it was left as it is")
             }
@@ -96,7 +118,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
-            Cause::Io(_, error) => Some(error),
+            Cause::Io(_, error) | Cause::NotSynced(error) => Some(error),
             _ => None,
         }
     }
@@ -106,7 +128,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         if failure.is_corrupt() {
             Self::corrupt(failure)
-        } else if failure.is_temporary() {
+        } else if failure.is_passing() {
             Self::unavailable(failure)
         } else {
             Self::other(failure)

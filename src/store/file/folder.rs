@@ -128,7 +128,7 @@ impl Locked<'_> {
     }
 
     /// Stores a record in the place of the one that has its id, if there is one. When this has returned, a power loss does
-    /// not undo it; when it fails, what was stored is stored still.
+    /// not undo it; when it fails, what was stored is stored still, unless no more than the [sync](Self::sync) has failed.
     pub(super) fn write(&self, record: &Record, payload: &[u8]) -> Result<(), Failure> {
         let Folder { disk, path: folder, .. } = self.folder;
         let (temp, path) = (folder.join(TEMP), self.folder.file_of(record.id));
@@ -154,9 +154,10 @@ impl Locked<'_> {
         self.folder.disk.unlink(&path).map_err(Failure::io("remove", &path))
     }
 
+    /// If it fails, what was done to the folder has taken effect all the same, and a power loss may undo it.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         let path = &self.folder.path;
-        self.folder.disk.sync_folder(path).map_err(Failure::io("write to the disk the folder", path))
+        self.folder.disk.sync_folder(path).map_err(Failure::not_synced(path))
     }
 
     /// Removes what a process that was killed has left. Who holds the lock knows that nobody is writing it.

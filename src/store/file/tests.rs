@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
-use super::{CreateOutcome, FileStore, Record, SaveOutcome, SessionId, SessionStore, Timestamp};
+use super::{CreateOutcome, FileStore, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp};
+use crate::error::StoreErrorKind;
 use crate::record::Payload;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
@@ -373,4 +375,30 @@ async fn rel_08_each_sync_is_needed() {
         let broken = broken_promises(&recorded(forgets).await, Some(lost)).await;
         assert!(broken.iter().any(|it| it.contains(lost)), "{forgets:?} is not noticed: {broken:#?}");
     }
+}
+
+/// Passes on what it is told, and cannot sync a folder while it is to fail.
+#[derive(Clone, Default)]
+struct FailingDisk(Arc<AtomicBool>);
+
+impl Disk for FailingDisk {
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        if self.0.load(Relaxed) { Err(io::Error::other("the disk is dying")) } else { RealDisk.sync_folder(path) }
+    }
+}
+
+/// The record had taken its place, and the error said that nothing was written: the request was done again on top of itself, and
+/// counted twice.
+#[tokio::test]
+async fn a_change_that_may_not_last_is_no_change_that_failed() {
+    let (dir, disk) = (model_dir(), FailingDisk::default());
+    let store = FileStore::open_on(Box::new(disk.clone()), dir.path().join("sessions")).await.unwrap();
+    disk.0.store(true, Relaxed);
+    let unsure = |error: StoreError| error.kind() == StoreErrorKind::Unavailable;
+    assert!(unsure(store.create(&record(id(1), 1), NOW).await.unwrap_err()));
+    assert!(unsure(store.save(&record(id(1), 2), 1, NOW).await.unwrap_err()));
+    assert_eq!(store.load(id(1), NOW).await.unwrap().unwrap().version, 2);
+    assert!(unsure(store.delete_expired(&[id(1)], Timestamp::MAX).await.unwrap_err()));
+    assert!(store.load(id(1), NOW).await.unwrap().is_none());
+    assert!(unsure(store.delete(id(1)).await.unwrap_err()));
 }

@@ -37,9 +37,19 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn of(value: &[u8]) -> Result<Self, StoreError> {
-        let Some((&[FORMAT, ref fields @ ..], _)) = value.split_first_chunk::<HEAD>() else {
+        let Some(([format, fields @ ..], _)) = value.split_first_chunk::<HEAD>() else {
             return Err(StoreError::corrupt("the item does not begin as a record does"));
         };
+        match *format {
+            FORMAT => {}
+            // Somebody's good session, for processes that are up to date. What others keep there is hardly anything but text.
+            newer @ 2..b' ' => {
+                let what =
+                    format!("the item has the format {newer} of a newer version of this crate; it was left as it is");
+                return Err(StoreError::unavailable(what));
+            }
+            _ => return Err(StoreError::corrupt("the item does not begin as a record does")),
+        }
         let mut fields = &fields[..];
         let version = u64::from_be_bytes(take(&mut fields)?);
         let expires_at = Timestamp::from_millis(i64::from_be_bytes(take(&mut fields)?));
@@ -101,6 +111,7 @@ pub(super) fn time_to_live(expires_at: Timestamp, now: Timestamp) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::StoreErrorKind;
 
     fn record(user: Option<&str>) -> Record {
         Record {
@@ -132,12 +143,23 @@ mod tests {
         for length in 0..HEAD + 3 {
             assert!(decode(record(None).id, value[..length].into()).is_err(), "{length}");
         }
-        let mut foreign = value.clone();
-        foreign[0] = 2;
-        assert!(decode(record(None).id, foreign).is_err());
+        for format in [0, b' ', b'a', 0xff] {
+            let mut foreign = value.clone();
+            foreign[0] = format;
+            assert_eq!(decode(record(None).id, foreign).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        }
         let mut no_text = value;
         no_text[HEAD] = 0xff;
         assert!(decode(record(None).id, no_text).is_err());
+    }
+
+    #[test]
+    fn rel_19_a_newer_format_is_no_damage() {
+        let mut value = encode(&record(None)).unwrap();
+        value[0] = FORMAT + 1;
+        let error = decode(record(None).id, value).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("newer version"));
     }
 
     #[test]

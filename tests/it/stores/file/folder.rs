@@ -108,11 +108,20 @@ async fn rel_19_a_newer_format_is_no_damage_and_is_kept() {
     bytes[7] = 2;
     fs::write(&file, &bytes).unwrap();
     let error = store.load(id, NOW).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Other);
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("newer version"));
     assert!(store.save(&record(id, 2, "y"), 1, NOW).await.is_err());
     // Whose it is cannot be known, so a search that leaves it out would promise too much.
     assert!(store.records_of("ada", NOW).await.is_err());
+    // When it expires is not known either, which keeps nobody from sweeping the others.
+    let mut in_its_folder = new_id().as_bytes().to_owned();
+    in_its_folder[0] = id.as_bytes()[0];
+    created(&store, record(cloakroom::SessionId::from_bytes(in_its_folder), 1, "expired")).await;
+    created(&store, record(new_id(), 1, "expired")).await;
+    assert_eq!(sweep(&store, LATER, 10).await, 2);
+    assert_eq!(store.delete_expired(&[id], LATER).await.unwrap(), 0);
+    let page = store.inventory().unwrap().page(None, 10).await.unwrap();
+    assert_eq!((page.records.len(), page.unreadable), (0, vec![id]));
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
