@@ -181,10 +181,14 @@ impl<Front: SessionStore, Back: SessionStore> SessionStore for CachedStore<Front
     }
 
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<ExpiredRecord>, StoreError> {
-        // Copies that are too old to be served. Nobody is told of them: their sessions live in the back.
-        if let Ok(copies) = self.front.expired(now, limit).await {
+        // Copies that are too old to be served. Nobody is told of them: their sessions live in the back. All of them now, for
+        // whoever sweeps goes on only as long as the back finds something.
+        while let Ok(copies) = self.front.expired(now, limit).await {
             let ids: Vec<_> = copies.iter().map(|copy| copy.id).collect();
-            let _ = self.front.delete_expired(&ids, now).await;
+            let deleted = self.front.delete_expired(&ids, now).await.unwrap_or(0);
+            if ids.len() < limit || deleted == 0 {
+                break;
+            }
         }
         self.back.expired(now, limit).await
     }

@@ -182,6 +182,25 @@ async fn a_front_that_fails_to_forget_is_not_believed() {
     assert_eq!(version(&store, at(1)).await, None);
 }
 
+/// The back decided whether there was another step, and cleaned up by itself: of the front one step was swept, and the rest stayed.
+#[tokio::test]
+async fn a_sweep_cleans_the_whole_front_whatever_the_back_finds() {
+    let front = FaultStore::new(MemoryStore::new());
+    let store = CachedStore::new(front.clone(), MemoryStore::new(), STALENESS);
+    for byte in 0..25 {
+        let record = Record { id: SessionId::from_bytes([byte; 16]), ..record() };
+        assert_eq!(store.create(&record, at(0)).await.unwrap(), CreateOutcome::Created);
+    }
+    // A front that does not let go of anything is not asked for ever.
+    for fault in [Fault::Down, Fault::Broken] {
+        front.once(Operation::DeleteExpired, fault);
+        assert_eq!(store.expired(at(11), 10).await.unwrap(), []);
+        assert_eq!(front.inner().len(), 25);
+    }
+    assert_eq!(store.expired(at(11), 10).await.unwrap(), [], "the sessions live on in the back");
+    assert!(front.inner().is_empty());
+}
+
 #[tokio::test]
 async fn a_write_that_is_cut_short_leaves_nothing_outdated() {
     let (front, back) = (MemoryStore::new(), FaultStore::new(MemoryStore::new()));
