@@ -113,7 +113,9 @@ const LOADED_AT_ONCE: usize = 64;
 /// with a line of its version, its expiry (milliseconds since 1970), and numbers that the store needs for itself; behind that are
 /// user and data. The sessions of `ada` are in the sorted set `session:user:ada`. A user of the server needs the permissions
 /// `~session:* +ping +evalsha +eval +get +getrange +set +setrange +del +pexpire +zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore`,
-/// and `+scan` for whoever goes through all of them ([`inventory`](SessionStore::inventory), which a cluster does not have).
+/// `+select` for a database other than 0, `+role` behind sentinels (which are asked by `+sentinel|get-master-addr-by-name`),
+/// `+cluster|slots +asking` on a cluster, and `+scan` for whoever goes through all of them
+/// ([`inventory`](SessionStore::inventory), which a cluster does not have).
 ///
 /// # Example: a server
 ///
@@ -277,7 +279,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
             let mut reads = JoinSet::new();
             for id in ids.iter().copied() {
                 let store = self.clone();
-                reads.spawn(async move { (id, store.within(store.read(id)).await) });
+                reads.spawn(async move { (id, store.read(id).await) });
             }
             while let Some(read) = reads.join_next().await {
                 records.push(read.map_err(StoreError::other)?);
@@ -440,22 +442,23 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSt
 #[deny(clippy::missing_trait_methods)]
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> UserIndex for RedisStore<C> {
     async fn records_of(&self, user: &str, now: Timestamp) -> Result<Vec<Record>, StoreError> {
-        let entries = async {
-            cmd("ZRANGEBYSCORE")
+        let find = async {
+            let entries: Vec<Vec<u8>> = cmd("ZRANGEBYSCORE")
                 .arg(self.index_key(user))
                 .arg(over(now))
                 .arg("+inf")
-                .query_async::<Vec<Vec<u8>>>(&mut self.connection.clone())
+                .query_async(&mut self.connection.clone())
                 .await
-                .map_err(to_store_error)
+                .map_err(to_store_error)?;
+            let ids: Vec<SessionId> =
+                entries.iter().filter_map(|entry| str::from_utf8(entry).ok()?.parse().ok()).collect();
+            let mut records = Vec::new();
+            for (_, record) in self.read_all(&ids).await? {
+                records.extend(record?.filter(|record| record.is_live(now) && record.user.as_deref() == Some(user)));
+            }
+            Ok(records)
         };
-        let entries = self.within(entries).await?;
-        let ids: Vec<SessionId> = entries.iter().filter_map(|entry| str::from_utf8(entry).ok()?.parse().ok()).collect();
-        let mut records = Vec::new();
-        for (_, record) in self.read_all(&ids).await? {
-            records.extend(record?.filter(|record| record.is_live(now) && record.user.as_deref() == Some(user)));
-        }
-        Ok(records)
+        self.within(find).await
     }
 }
 
@@ -463,29 +466,29 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> UserIndex for RedisStore
 #[deny(clippy::missing_trait_methods)]
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inventory for RedisStore<C> {
     async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
-        let scan = async {
-            cmd("SCAN")
+        let find = async {
+            let (cursor, keys): (Bytes, Vec<Vec<u8>>) = cmd("SCAN")
                 .arg(bookmark.map_or(&b"0"[..], |cursor| cursor))
                 .arg("MATCH")
                 .arg(pattern(&self.prefix))
                 .arg("COUNT")
                 .arg(limit.max(1))
-                .query_async::<(Bytes, Vec<Vec<u8>>)>(&mut self.connection.clone())
+                .query_async(&mut self.connection.clone())
                 .await
-                .map_err(to_store_error)
-        };
-        let (cursor, keys) = self.within(scan).await?;
-        // Keys of the index, and of others whose prefix begins like this one, are no ids.
-        let id_of = |key: &Vec<u8>| str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?.parse().ok();
-        let ids: Vec<SessionId> = keys.iter().filter_map(id_of).collect();
-        let mut page = Page { next: Some(cursor).filter(|cursor| cursor != "0"), ..Page::default() };
-        for (id, record) in self.read_all(&ids).await? {
-            match record {
-                Err(error) if error.kind() == StoreErrorKind::Corrupt => page.unreadable.push(id),
-                record => page.records.extend(record?),
+                .map_err(to_store_error)?;
+            // Keys of the index, and of others whose prefix begins like this one, are no ids.
+            let id_of = |key: &Vec<u8>| str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?.parse().ok();
+            let ids: Vec<SessionId> = keys.iter().filter_map(id_of).collect();
+            let mut page = Page { next: Some(cursor).filter(|cursor| cursor != "0"), ..Page::default() };
+            for (id, record) in self.read_all(&ids).await? {
+                match record {
+                    Err(error) if error.kind() == StoreErrorKind::Corrupt => page.unreadable.push(id),
+                    record => page.records.extend(record?),
+                }
             }
-        }
-        Ok(page)
+            Ok(page)
+        };
+        self.within(find).await
     }
 }
 

@@ -3,15 +3,19 @@ mod index;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloakroom::redis::{Client, cmd};
-use cloakroom::store::{CreateOutcome, Payload, Record, SaveOutcome, SessionStore, StoreErrorKind, Timestamp};
+use cloakroom::redis::aio::{ConnectionLike, MultiplexedConnection};
+use cloakroom::redis::{Client, Cmd, Pipeline, RedisFuture, Value, cmd};
+use cloakroom::store::{
+    CreateOutcome, Inventory as _, Payload, Record, SaveOutcome, SessionStore, StoreErrorKind, Timestamp,
+    UserIndex as _,
+};
 use cloakroom::testing::TestClock;
 use cloakroom::testing::conformance::{self, Settings};
 use cloakroom::{RedisStore, Session, SessionId, SessionManager, Token, TokenChange};
 
 use crate::support::load::{Stopwatch, write_during};
 use crate::support::manager;
-use crate::support::redis::{Twice, connection, single, take_calls, url, valkey};
+use crate::support::redis::{Twice, connection, let_in, single, take_calls, url, valkey};
 use crate::support::server::Server;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -333,13 +337,7 @@ async fn a_socket_a_database_and_a_password() {
 #[tokio::test]
 async fn the_permissions_in_the_documentation_are_enough() {
     let Some(server) = single("") else { return };
-    let mut other = connection(&server).await;
-    let permissions = "~session:* +ping +evalsha +eval +get +getrange +set +setrange +del +pexpire +zadd +zscore +zrevrange +zrangebyscore \
-                       +zremrangebyscore";
-    let mut allow = cmd("ACL");
-    allow.arg("SETUSER").arg("app").arg("on").arg(">sesame");
-    allow.arg(permissions.split_whitespace().collect::<Vec<_>>());
-    allow.exec_async(&mut other).await.unwrap();
+    let_in(&server, "").await;
     let store = RedisStore::connect(&format!("redis://app:sesame@{}", server.address())).await.unwrap();
     let first = create(&store, record(1, Some("ada"))).await;
     let second = Record { user: Some("bob".into()), ..next(&first) };
@@ -350,8 +348,57 @@ async fn the_permissions_in_the_documentation_are_enough() {
     assert!(store.user_index().unwrap().records_of("ada", NOW).await.unwrap().is_empty());
     store.delete(first.id).await.unwrap();
 
-    let error = store.prefix("elsewhere:").load(first.id, NOW).await.unwrap_err();
+    let error = store.clone().prefix("elsewhere:").load(first.id, NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other, "{error:?}");
+
+    let third = format!("redis://app:sesame@{}/3", server.address());
+    assert_eq!(RedisStore::connect(&third).await.unwrap_err().kind(), StoreErrorKind::Other);
+    assert!(store.inventory().unwrap().page(None, 10).await.is_err());
+    let_in(&server, "+select +scan").await;
+    create(&RedisStore::connect(&third).await.unwrap(), first).await;
+    assert!(store.inventory().unwrap().page(None, 10).await.is_ok());
+}
+
+/// Each command takes 100 milliseconds, as where the server is far away.
+#[derive(Clone)]
+struct Far(MultiplexedConnection);
+
+impl ConnectionLike for Far {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.0.req_packed_command(command).await
+        })
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
+        unimplemented!("the store sends no pipelines")
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+/// The time began anew with every 64 records.
+#[tokio::test]
+async fn one_deadline_is_for_all_records_of_a_user_and_of_a_page() {
+    let Some(server) = single("") else { return };
+    let near = store(&server).await;
+    for id in 0..200 {
+        create(&near, record(id, Some("ada"))).await;
+    }
+    let far = RedisStore::new(Far(connection(&server).await));
+    for (limit, is_enough) in [(PATIENCE, true), (Duration::from_millis(250), false)] {
+        let far = far.clone().timeout(limit);
+        let (found, page) = (far.records_of("ada", NOW).await, far.page(None, 1_000).await);
+        if is_enough {
+            assert_eq!((found.unwrap().len(), page.unwrap().records.len()), (200, 200));
+        } else {
+            assert_eq!(found.unwrap_err().kind(), StoreErrorKind::TimedOut);
+            assert_eq!(page.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,23 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_permissions_in_the_documentation_are_enough() {
+    let Some(cluster) = Cluster::start() else { return };
+    let urls: Vec<String> = cluster.urls().iter().map(|url| url.replace("//", "//app:sesame@")).collect();
+    for (more, is_enough) in [("", false), ("+cluster|slots +asking", true)] {
+        for node in &cluster.nodes {
+            redis::let_in(node, more).await;
+        }
+        let store = RedisStore::connect_cluster(&urls).await;
+        assert_eq!(store.is_ok(), is_enough, "{store:?}");
+        if let Ok(store) = store {
+            let found = store.load(SessionId::from_bytes([1; 16]), Timestamp::from_millis(0)).await;
+            assert!(found.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_master_is_killed_while_clients_write() {
     let Some(mut cluster) = Cluster::start() else { return };
     let store = Stopwatch::new(RedisStore::connect_cluster(cluster.urls()).await.unwrap());

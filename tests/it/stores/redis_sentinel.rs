@@ -113,3 +113,17 @@ async fn a_sentinel_that_is_down_and_a_master_with_a_password() {
     let unknown = RedisStore::connect_sentinel(guarded.urls(), "unknown").await.unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::Other, "{unknown:?}");
 }
+
+#[tokio::test]
+async fn the_permissions_in_the_documentation_are_enough() {
+    let Some(guarded) = Guarded::start("") else { return };
+    redis::let_in(&guarded.master, "+role +select").await;
+    let connection = SentinelConnection::new(guarded.urls(), MASTER).unwrap();
+    let store = RedisStore::new(connection.servers_like("redis://app:sesame@any/2").unwrap());
+    assert!(store.load(SessionId::from_bytes([1; 16]), Timestamp::from_millis(0)).await.unwrap().is_none());
+    redis::let_in(&guarded.master, "+select").await;
+    let connection = SentinelConnection::new(guarded.urls(), MASTER).unwrap();
+    let store = RedisStore::new(connection.servers_like("redis://app:sesame@any/2").unwrap());
+    let refused = store.load(SessionId::from_bytes([1; 16]), Timestamp::from_millis(0)).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Other, "{refused:?}");
+}

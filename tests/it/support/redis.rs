@@ -52,6 +52,18 @@ pub async fn connection(server: &Server) -> MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
+/// What a user of the server may do who has the permissions of the documentation.
+const PERMISSIONS: &str = "~session:* +ping +evalsha +eval +get +getrange +set +setrange +del +pexpire +zadd +zscore +zrevrange \
+                           +zrangebyscore +zremrangebyscore";
+
+/// Makes the user `app`, with these permissions more.
+pub async fn let_in(server: &Server, more: &str) {
+    let mut allow = cmd("ACL");
+    allow.arg("SETUSER").arg("app").arg("reset").arg("on").arg(">sesame");
+    allow.arg(PERMISSIONS.split_whitespace().chain(more.split_whitespace()).collect::<Vec<_>>());
+    allow.exec_async(&mut connection(server).await).await.unwrap();
+}
+
 /// How often each command was called, without what this crate does not send. Begins anew.
 pub async fn take_calls(connection: &mut MultiplexedConnection) -> Vec<(String, u64)> {
     let text: String = cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
