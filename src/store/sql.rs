@@ -34,11 +34,11 @@ pub use sqlite::SqliteStore;
 /// How often a write is tried that the database itself took back, because of a deadlock or of its isolation level.
 const TRIES: usize = 5;
 
-/// No server takes less in one packet. A smaller payload was not refused for its size.
+/// No server takes less in one packet. A smaller one was not refused for its size.
 const SMALLEST_PACKET: usize = 1 << 20;
 
 /// What a packet has beside the payload and the user, and then some.
-const PACKET_OVERHEAD: usize = 64;
+const PACKET_OVERHEAD: usize = 128;
 
 /// A table of sessions and the connections to it.
 struct Sql<DB: Dialect> {
@@ -104,17 +104,18 @@ impl<DB: Dialect> Sql<DB> {
         self.run(statement, values).await.map_err(connections::store_error::<DB>)
     }
 
-    /// A write of a payload, which may be too large. A duplicate counts as no row.
+    /// A write of a payload and a user, who may be too large together. A duplicate counts as no row.
     async fn write_payload(&self, statement: &SqlStr, values: &[Value<'_>], size: usize) -> Result<u64, StoreError> {
         let error = match self.run(statement, values).await {
             Ok(rows) => return Ok(rows),
             Err(error) if connections::is_duplicate::<DB>(&error) => return Ok(0),
             Err(error) => error,
         };
-        if size >= SMALLEST_PACKET
+        let packet = size + PACKET_OVERHEAD;
+        if packet >= SMALLEST_PACKET
             && connections::may_be_size::<DB>(&error)
             && let Ok(Some(limit)) = self.packet_limit().await
-            && size + PACKET_OVERHEAD > limit
+            && packet > limit
         {
             return Err(StoreError::too_large(size, limit));
         }
@@ -162,7 +163,7 @@ impl<DB: Dialect> Sql<DB> {
             Value::Bytes(&payload),
             Value::Bytes(record.id.as_bytes()),
         ];
-        match self.write_payload(&self.statements.create, &values, payload.len()).await? {
+        match self.write_payload(&self.statements.create, &values, size_of(record, &payload)).await? {
             0 => Ok(CreateOutcome::Exists),
             _ => Ok(CreateOutcome::Created),
         }
@@ -186,7 +187,7 @@ impl<DB: Dialect> Sql<DB> {
             Value::Int(bigint(expected)?),
             Value::Int(now.as_millis()),
         ];
-        let rows = self.write_payload(&self.statements.save, &values, payload.len()).await?;
+        let rows = self.write_payload(&self.statements.save, &values, size_of(record, &payload)).await?;
         self.outcome(rows, record.id, now).await
     }
 
@@ -291,6 +292,10 @@ impl<DB: Dialect> Sql<DB> {
 
 fn schema_of<DB: Dialect>(table: &Table) -> String {
     DB::schema(table).iter().flat_map(|statement| [statement.as_str(), ";\n"]).collect()
+}
+
+fn size_of(record: &Record, payload: &[u8]) -> usize {
+    payload.len() + record.user.as_ref().map_or(0, |user| user.len())
 }
 
 fn bigint(version: Version) -> Result<i64, StoreError> {

@@ -50,12 +50,17 @@ async fn a_payload_beyond_the_packet_size_is_named_so() {
     let Some(url) = shared().await else { return };
     let store = store(&url, "large").await;
     let _ = store.create(&sql::record(1, 1), NOW).await.unwrap();
-    let mut record = sql::record(1, 2);
-    record.payload = Payload::from_bytes(vec![b'x'; 17 << 20]);
-    let error = store.save(&record, 1, NOW).await.unwrap_err();
-    let StoreErrorKind::TooLarge { size, limit, .. } = error.kind() else { panic!("{error:?}") };
-    assert_eq!((size, limit), (17 << 20, 16 << 20));
-    assert_eq!(store.load(record.id, NOW).await.unwrap().unwrap().version, 1);
+    let most = 16 << 20;
+    // The last ones are too large with their user, and with what a packet has beside.
+    for (payload_size, user_size) in [(17 << 20, 6), (most - 500, 1_000), (most - 80, 6)] {
+        let mut record = sql::record(1, 2);
+        record.payload = Payload::from_bytes(vec![b'x'; payload_size]);
+        record.user = Some("u".repeat(user_size).into());
+        let error = store.save(&record, 1, NOW).await.unwrap_err();
+        let StoreErrorKind::TooLarge { size, limit, .. } = error.kind() else { panic!("{error:?}") };
+        assert_eq!((size, limit), (payload_size + user_size, most));
+        assert_eq!(store.load(record.id, NOW).await.unwrap().unwrap().version, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
