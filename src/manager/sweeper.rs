@@ -127,7 +127,8 @@ impl Sweep {
             };
             deleted += step.deleted;
             self.note(|report| report.deleted += step.deleted as u64);
-            if !step.is_more || *stopped.borrow() {
+            // Without a sender the `Sweeper` was dropped.
+            if !step.is_more || *stopped.borrow() || stopped.has_changed().is_err() {
                 break Ok(());
             }
             tokio::task::yield_now().await;

@@ -114,3 +114,23 @@ async fn the_sweeper_stops_when_it_is_dropped() {
     pass(Duration::from_mins(1)).await;
     assert!(log.take().is_empty());
 }
+
+/// It went on to the end of whatever had piled up, however long that took.
+#[tokio::test(start_paused = true)]
+async fn a_sweeper_that_is_dropped_at_work_ends_with_the_step_under_way() {
+    let (store, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+    let manager = manager(store.clone(), &clock);
+    for _ in 0..25 {
+        token_of_a_new_session(&manager).await;
+    }
+    clock.advance(Duration::from_hours(1));
+    let step = Duration::from_secs(1);
+    store.always(Operation::DeleteExpired, Fault::Slow(step));
+    let sweeper = manager.start_sweeper(SweeperSettings::default().interval(Duration::from_secs(1)).batch(1));
+    pass(4 * step).await;
+    drop(sweeper);
+    let left = store.inner().len();
+    assert!((15..25).contains(&left), "it is at work: {left}");
+    pass(60 * step).await;
+    assert_eq!(store.inner().len(), left - 1);
+}
