@@ -36,7 +36,8 @@ const DELETED_PER_LOCK: usize = 128;
 /// Keeps sessions in memory, for one process.
 ///
 /// Fast, exact and bounded: records are invisible from the millisecond on at which they expire, and no write leaves the
-/// store with more than it was told to hold. When it is full, the record that would expire soonest makes room, those without a user before
+/// store with more than it was told to hold, unless others are being created at this instant and nothing else is left to make room:
+/// then the next write does. When it is full, the record that would expire soonest makes room, those without a user before
 /// those with one: a crowd of visitors does not log anybody out, and a new login is never refused.
 ///
 /// Clones share one store.
