@@ -203,11 +203,15 @@ impl Data {
 
     /// Takes away all members of the top level but these.
     pub(crate) fn keep(&mut self, names: &[Box<str>]) {
-        let gone: Vec<String> =
-            self.keys().filter(|key| !names.iter().any(|name| **name == **key)).map(Into::into).collect();
-        for name in gone {
-            self.remove_member(&name);
+        // Built anew, for the keys may be the visitors' choice, and to take each away moves all that are behind it.
+        let mut kept = Self::default();
+        for (key, member) in zip(self.members.keys(), self.members.iter()) {
+            let (key, value) = (&self.text[key], &self.text[member.value()]);
+            if names.iter().any(|name| **name == *unescape(key)) {
+                kept.append(key, value);
+            }
         }
+        *self = kept;
     }
 
     pub(crate) fn clear(&mut self) {

@@ -15,6 +15,11 @@ use super::{Data, MAX_TEXT, escape, offset};
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
+    /// Of members whose keys need no escapes.
+    pub(crate) fn of(members: Vec<(Cow<'a, str>, &'a RawValue)>) -> Self {
+        Self(members)
+    }
+
     /// The value of a member. Of equal keys the last one counts.
     pub(super) fn get(&self, escaped: &str) -> Option<&'a str> {
         self.0.iter().rfind(|(key, _)| *key == escaped).map(|(_, value)| value.get())

@@ -206,3 +206,37 @@ fn slack_is_left_behind_and_data_without_it_are_shared() {
     let data = Arc::new(grown).without_slack();
     assert_eq!((data.as_str(), data.text.capacity()), (r#"{"a":1}"#, r#"{"a":1}"#.len()));
 }
+
+#[test]
+fn what_is_kept_stays_as_it_was() {
+    let before = data(&json!({"a": 1, "q\"uo": {"te": 2}, "b.c": [3], "": 4, "d": 5}));
+    let kept = |names: &[&str]| {
+        let mut data = before.clone();
+        data.keep(&names.iter().map(|name| (*name).into()).collect::<Vec<_>>());
+        data
+    };
+    for (names, expected) in [
+        (&["d", "q\"uo", "", "none"][..], json!({"q\"uo": {"te": 2}, "": 4, "d": 5})),
+        (&["a"], json!({"a": 1})),
+        (&["none"], json!({})),
+        (&[], json!({})),
+        (&["a", "q\"uo", "b.c", "", "d"], value(&before)),
+    ] {
+        let mut kept = kept(names);
+        assert_eq!(value(&kept), expected);
+        kept.set_member("a", "6");
+        kept.set_member("new", "7");
+        assert_eq!((kept.member("a"), kept.member("new")), (Some("6"), Some("7")), "{names:?}");
+    }
+}
+
+/// Work that grows with the square would take half a minute in a debug build. Keys may be the visitors' choice.
+#[test]
+fn to_keep_one_of_many_keys_takes_no_noticeable_time() {
+    let members: Vec<_> = (0..60_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let mut many = Data::parse(&format!("{{{}}}", members.join(","))).unwrap();
+    let started = std::time::Instant::now();
+    many.keep(&["k59999".into()]);
+    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(many.as_str(), r#"{"k59999":59999}"#);
+}

@@ -197,7 +197,7 @@ pub(super) fn read(document: &[u8], user: Option<Arc<str>>, reader: &Arc<Origin>
         csrf: document.csrf.map(|text| decoded(&text, CsrfMask::from_text, "csrf")).transpose()?,
         secret_since: document.since.map(Timestamp::from_millis),
         superseded: superseded.collect::<Result<_, _>>()?,
-        unknown: kept(&document.unknown),
+        unknown: kept(document.unknown, text),
     };
     Ok(Contents {
         origin,
@@ -217,12 +217,9 @@ fn needed<T>(member: Option<T>, name: &'static str) -> Result<T, DecodeError> {
 }
 
 /// What a later version has added. Names in which JSON escapes something are none that this crate would give.
-fn kept(unknown: &[(Cow<'_, str>, &RawValue)]) -> Option<Arc<Data>> {
-    let mut unknown = unknown.iter().filter(|(name, _)| is_plain(name)).peekable();
-    unknown.peek()?;
-    let mut kept = Data::default();
-    unknown.for_each(|(name, value)| kept.set_member(name, value.get()));
-    Some(Arc::new(kept))
+fn kept(mut unknown: Vec<(Cow<'_, str>, &RawValue)>, text: &str) -> Option<Arc<Data>> {
+    unknown.retain(|(name, _)| is_plain(name));
+    if unknown.is_empty() { None } else { Object::of(unknown).into_data(text).map(Arc::new) }
 }
 
 fn is_plain(name: &str) -> bool {
@@ -400,6 +397,19 @@ mod tests {
         contents.write = 7;
         let again = String::from_utf8(write(&contents)).unwrap();
         assert!(again.contains(r#","later":{"a":[1]},"#) && !again.contains("u0000"), "{again}");
+    }
+
+    /// Work that grows with the square would take a minute in a debug build.
+    #[test]
+    fn rel_19_many_of_them_are_read_in_linear_time_and_each_once() {
+        let many: Vec<_> = (0..60_000).map(|n| format!("\"k{}\":{n}", n % 50_000)).collect();
+        let many = format!("{},\"write\"", many.join(","));
+        let text = String::from_utf8(write(&contents())).unwrap().replacen("\"write\"", &many, 1);
+        let started = std::time::Instant::now();
+        let contents = read(text.as_bytes()).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        let unknown = contents.extras.unknown.as_ref().unwrap();
+        assert_eq!((unknown.keys().count(), unknown.member("k7")), (50_000, Some("50007")));
     }
 
     #[test]
