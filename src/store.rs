@@ -125,7 +125,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces the live record of the same id, user and expiry included, if its version is `expected`.
     ///
-    /// `record.version` is `expected + 1`, or more where a copy of a session is brought up to date. The user index follows in the same step, or in one that heals itself.
+    /// `record.version` is `expected + 1`, or more where a copy of a session is brought up to date. The user index follows in the
+    /// same step, or in one that heals itself.
     async fn save(&self, record: &Record, expected: Version, now: Timestamp) -> Result<SaveOutcome, StoreError>;
 
     /// Moves the expiry of the live record, earlier or later, if its version is `expected`. Version, user and payload stay.
