@@ -20,7 +20,7 @@ use super::{
 };
 use disk::{Disk, RealDisk};
 use failure::Failure;
-use folder::{Folder, Locked};
+use folder::{Folder, Locked, Unsynced};
 use format::{Head, PAYLOAD_MAX, USER_MAX};
 
 /// Keeps each session in a file of its own, for one machine.
@@ -80,6 +80,7 @@ struct Shared {
     disk: Box<dyn Disk>,
     /// Who wants to change a folder waits here first: a waiter for a lock on a file would keep a thread from its work.
     queues: Box<[Arc<Mutex<()>>]>,
+    unsynced: Unsynced,
     /// Where the next search for expired records begins: where the last one has stopped.
     next_search: AtomicU8,
 }
@@ -99,14 +100,14 @@ impl FileStore {
 
     async fn open_on(disk: Box<dyn Disk>, path: PathBuf) -> Result<Self, StoreError> {
         let open = move || -> Result<Self, Failure> {
-            let root = folder::make_root(&*disk, &path)?;
+            let (root, unsynced) = (folder::make_root(&*disk, &path)?, Unsynced::default());
             for first_byte in 0..=u8::MAX {
-                Folder::new(&*disk, &root, first_byte).prepare()?;
+                Folder::new(&*disk, &root, first_byte, &unsynced).prepare()?;
             }
             // Another process may have made some of them, and not have come as far as this.
             disk.sync_folder(&root).map_err(Failure::io("write to the disk the folder", &root))?;
             let queues = (0..=u8::MAX).map(|_| Arc::default()).collect();
-            Ok(Self(Arc::new(Shared { root, disk, queues, next_search: AtomicU8::new(0) })))
+            Ok(Self(Arc::new(Shared { root, disk, queues, unsynced, next_search: AtomicU8::new(0) })))
         };
         blocking(move || Ok(open()?)).await
     }
@@ -139,7 +140,7 @@ impl FileStore {
 
 impl Shared {
     fn folder(&self, first_byte: u8) -> Folder<'_> {
-        Folder::new(&*self.disk, &self.root, first_byte)
+        Folder::new(&*self.disk, &self.root, first_byte, &self.unsynced)
     }
 
     /// The records of a folder that are not live, at most `limit`.

@@ -1,8 +1,10 @@
 //! A folder of records, and the lock without which nothing in it is changed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, private};
 use super::failure::Failure;
@@ -21,6 +23,17 @@ pub(super) struct Folder<'a> {
     disk: &'a dyn Disk,
     path: PathBuf,
     first_byte: u8,
+    unsynced: &'a Unsynced,
+}
+
+/// The folders, by their first bytes, of which a power loss may undo what has taken effect already.
+#[derive(Default)]
+pub(super) struct Unsynced(Mutex<BTreeSet<u8>>);
+
+impl Unsynced {
+    fn folders(&self) -> MutexGuard<'_, BTreeSet<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A folder that nobody else changes, in this process or in another one.
@@ -30,8 +43,8 @@ pub(super) struct Locked<'a> {
 }
 
 impl<'a> Folder<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, root: &Path, first_byte: u8) -> Self {
-        Self { disk, path: root.join(format!("{first_byte:02x}")), first_byte }
+    pub(super) fn new(disk: &'a dyn Disk, root: &Path, first_byte: u8, unsynced: &'a Unsynced) -> Self {
+        Self { disk, path: root.join(format!("{first_byte:02x}")), first_byte, unsynced }
     }
 
     /// Makes the folder with all that its records need, and removes what a process that was killed has left in it.
@@ -84,6 +97,7 @@ impl<'a> Folder<'a> {
         id: SessionId,
         read: impl FnOnce(SessionId, &mut File) -> io::Result<Result<T, format::Unreadable>>,
     ) -> Result<Option<T>, Failure> {
+        self.sync_again()?;
         let path = self.file_of(id);
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -92,6 +106,25 @@ impl<'a> Folder<'a> {
         };
         let found = read(id, &mut file).map_err(Failure::io("read", &path))?;
         found.map(Some).map_err(Failure::unreadable(path))
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        let synced = self.disk.sync_folder(&self.path).map_err(Failure::not_synced(&self.path));
+        if synced.is_err() {
+            self.unsynced.folders().insert(self.first_byte);
+        }
+        synced
+    }
+
+    /// Whoever finds a change here takes it for one that lasts: a caller, for one, who looks what became of a write that has failed.
+    fn sync_again(&self) -> Result<(), Failure> {
+        let is_synced = !self.unsynced.folders().contains(&self.first_byte);
+        if is_synced {
+            return Ok(());
+        }
+        self.sync()?;
+        self.unsynced.folders().remove(&self.first_byte);
+        Ok(())
     }
 
     /// The ids of all records, live or not.
@@ -156,8 +189,7 @@ impl Locked<'_> {
 
     /// If it fails, what was done to the folder has taken effect all the same, and a power loss may undo it.
     pub(super) fn sync(&self) -> Result<(), Failure> {
-        let path = &self.folder.path;
-        self.folder.disk.sync_folder(path).map_err(Failure::not_synced(path))
+        self.folder.sync()
     }
 
     /// Removes what a process that was killed has left. Who holds the lock knows that nobody is writing it.

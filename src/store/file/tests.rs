@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
 use super::{CreateOutcome, FileStore, Record, SaveOutcome, SessionId, SessionStore, StoreError, Timestamp};
-use crate::error::StoreErrorKind;
+use crate::error::{ErrorKind, StoreErrorKind};
+use crate::manager::SessionManager;
 use crate::record::Payload;
+use crate::state::TokenChange;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
@@ -396,9 +398,29 @@ async fn a_change_that_may_not_last_is_no_change_that_failed() {
     disk.0.store(true, Relaxed);
     let unsure = |error: StoreError| error.kind() == StoreErrorKind::Unavailable;
     assert!(unsure(store.create(&record(id(1), 1), NOW).await.unwrap_err()));
+    assert!(unsure(store.load(id(1), NOW).await.unwrap_err()), "nobody takes it for stored");
+    assert_eq!(store.load(id(2), NOW).await.unwrap().map(|record| record.version), None, "others are not concerned");
+    disk.0.store(false, Relaxed);
+    assert_eq!(store.load(id(1), NOW).await.unwrap().unwrap().version, 1);
+    disk.0.store(true, Relaxed);
     assert!(unsure(store.save(&record(id(1), 2), 1, NOW).await.unwrap_err()));
+    disk.0.store(false, Relaxed);
     assert_eq!(store.load(id(1), NOW).await.unwrap().unwrap().version, 2);
+    disk.0.store(true, Relaxed);
     assert!(unsure(store.delete_expired(&[id(1)], Timestamp::MAX).await.unwrap_err()));
-    assert!(store.load(id(1), NOW).await.unwrap().is_none());
     assert!(unsure(store.delete(id(1)).await.unwrap_err()));
+}
+
+/// The engine looks what became of a save that has failed. What it finds may be gone tomorrow.
+#[tokio::test]
+async fn a_session_is_not_confirmed_while_its_folder_cannot_be_synced() {
+    let (dir, disk) = (model_dir(), FailingDisk::default());
+    let store = FileStore::open_on(Box::new(disk.clone()), dir.path().join("sessions")).await.unwrap();
+    let manager = SessionManager::new(store);
+    let session = manager.create();
+    session.insert("n", 1).unwrap();
+    disk.0.store(true, Relaxed);
+    assert_eq!(manager.commit(&session).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    disk.0.store(false, Relaxed);
+    assert!(matches!(manager.commit(&session).await.unwrap(), TokenChange::Issue(_)));
 }
