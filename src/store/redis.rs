@@ -105,7 +105,8 @@ const LOADED_AT_ONCE: usize = 64;
 ///
 /// # When the server is away
 ///
-/// No call takes longer than [`timeout`](Self::timeout), and most fail at once. The store reconnects by itself.
+/// No call takes longer than [`timeout`](Self::timeout), and most fail at once. The store reconnects by itself. Whoever goes
+/// through all sessions waits as long for each 64 of them.
 ///
 /// # In the server
 ///
@@ -281,9 +282,13 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
                 let store = self.clone();
                 reads.spawn(async move { (id, store.read(id).await) });
             }
-            while let Some(read) = reads.join_next().await {
-                records.push(read.map_err(StoreError::other)?);
-            }
+            let read_all = async {
+                while let Some(read) = reads.join_next().await {
+                    records.push(read.map_err(StoreError::other)?);
+                }
+                Ok(())
+            };
+            self.within(read_all).await?;
         }
         Ok(records)
     }
@@ -466,29 +471,29 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> UserIndex for RedisStore
 #[deny(clippy::missing_trait_methods)]
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inventory for RedisStore<C> {
     async fn page(&self, bookmark: Option<&Bytes>, limit: usize) -> Result<Page, StoreError> {
-        let find = async {
-            let (cursor, keys): (Bytes, Vec<Vec<u8>>) = cmd("SCAN")
+        let scan = async {
+            cmd("SCAN")
                 .arg(bookmark.map_or(&b"0"[..], |cursor| cursor))
                 .arg("MATCH")
                 .arg(pattern(&self.prefix))
                 .arg("COUNT")
                 .arg(limit.max(1))
-                .query_async(&mut self.connection.clone())
+                .query_async::<(Bytes, Vec<Vec<u8>>)>(&mut self.connection.clone())
                 .await
-                .map_err(to_store_error)?;
-            // Keys of the index, and of others whose prefix begins like this one, are no ids.
-            let id_of = |key: &Vec<u8>| str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?.parse().ok();
-            let ids: Vec<SessionId> = keys.iter().filter_map(id_of).collect();
-            let mut page = Page { next: Some(cursor).filter(|cursor| cursor != "0"), ..Page::default() };
-            for (id, record) in self.read_all(&ids).await? {
-                match record {
-                    Err(error) if error.kind() == StoreErrorKind::Corrupt => page.unreadable.push(id),
-                    record => page.records.extend(record?),
-                }
-            }
-            Ok(page)
+                .map_err(to_store_error)
         };
-        self.within(find).await
+        let (cursor, keys) = self.within(scan).await?;
+        // Keys of the index, and of others whose prefix begins like this one, are no ids.
+        let id_of = |key: &Vec<u8>| str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?.parse().ok();
+        let ids: Vec<SessionId> = keys.iter().filter_map(id_of).collect();
+        let mut page = Page { next: Some(cursor).filter(|cursor| cursor != "0"), ..Page::default() };
+        for (id, record) in self.read_all(&ids).await? {
+            match record {
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => page.unreadable.push(id),
+                record => page.records.extend(record?),
+            }
+        }
+        Ok(page)
     }
 }
 
