@@ -309,6 +309,10 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
         self.see(now);
+        if expires_at <= now {
+            // It is to end, and then no old copy is to go on.
+            self.old.delete(id).await?;
+        }
         let mut outcome = self.new.touch(id, expected, expires_at, now).await?;
         if outcome == SaveOutcome::Gone {
             outcome = match self.fetch_over(id, expected, now).await? {
