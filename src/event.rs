@@ -94,7 +94,7 @@ pub enum SessionEvent {
     /// A request showed several tokens under one name: two that are both good, or more than are looked up. It was taken for
     /// anonymous, and nothing was ended. Somebody may be planting cookies.
     ///
-    /// Ten are told at once and then one a second, as of unknown tokens.
+    /// Ten of each kind are told at once and then one a second, as of unknown tokens.
     #[non_exhaustive]
     AmbiguousToken {
         /// How many different tokens it showed; those beyond the fifth are not counted.

@@ -26,8 +26,10 @@ impl Engine {
         // The seats of a user are stored as records too, and are no session.
         for record in found.into_iter().filter(|record| record.id.is_random()) {
             self.events.emit(SessionEvent::Expired { id: record.id, user: record.user });
-            // The hook is waited for on this thread, which others need in between.
-            yield_now().await;
+            if self.events.has_hook() {
+                // It is waited for on this thread, which others need in between.
+                yield_now().await;
+            }
         }
         let deleted = self.call("delete_expired", self.store().delete_expired(&ids, now)).await?;
         // Where another sweeper was faster in everything, the rest is left to it.

@@ -21,6 +21,7 @@ struct Listeners {
     hook: Option<Arc<Hook>>,
     unknown_tokens: Arc<Throttle>,
     ambiguous_tokens: Arc<Throttle>,
+    crowds_of_tokens: Arc<Throttle>,
 }
 
 impl Events {
@@ -60,6 +61,16 @@ impl Events {
     pub(crate) fn ambiguous_token(&self, tokens: usize, now: Timestamp) {
         let event = |suppressed| SessionEvent::AmbiguousToken { tokens, suppressed };
         self.tell_some(event, &self.0.ambiguous_tokens, now);
+    }
+
+    /// Of these anybody can make as many as they like. They must not hide those that take two good tokens.
+    pub(crate) fn crowd_of_tokens(&self, tokens: usize, now: Timestamp) {
+        let event = |suppressed| SessionEvent::AmbiguousToken { tokens, suppressed };
+        self.tell_some(event, &self.0.crowds_of_tokens, now);
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        self.0.hook.is_some()
     }
 
     /// Counts each of what strangers can cause, and tells of as many as anybody wants to read.
