@@ -397,7 +397,8 @@ impl State {
             self.origin.clone(),
             self.changed.as_ref().map(Data::without_slack),
             std::mem::take(&mut self.journal),
-            self.reads.clone(),
+            // Without data nothing is written that was computed from what was read.
+            if mode == Mode::FinalWithoutData { Reads::default() } else { self.reads.clone() },
             std::mem::take(&mut self.lifecycle),
             upkeep.unwrap_or_default(),
             self.bond.clone(),

@@ -9,8 +9,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use cloakroom::testing::{CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
-    Clock as _, Device, ErrorKind, MemoryStore, Named, NoopStore, Session, SessionError, SessionEvent, SessionId,
-    SessionLayer, SessionManager, SessionName, SessionPolicy, SessionStatus, SessionStore, Token, TokenChange, User,
+    Clock as _, Conflicts, Device, ErrorKind, MemoryStore, Named, NoopStore, Session, SessionError, SessionEvent,
+    SessionId, SessionLayer, SessionManager, SessionName, SessionPolicy, SessionStatus, SessionStore, Token,
+    TokenChange, User,
 };
 use http::StatusCode;
 
@@ -204,6 +205,30 @@ async fn a_login_keeps_no_more_if_its_answer_is_a_server_error() {
     let answer = send_token(&app, "/", &token.expose()).await;
     let session = manager.open(answer.token().unwrap().as_bytes()).await.unwrap();
     assert_eq!((session.user().as_deref(), session.keys()), (Some("ada"), vec!["cart".to_owned()]));
+}
+
+/// Nothing of the request's data is written then, so that there is no conflict about them.
+#[tokio::test]
+async fn a_login_is_stored_with_a_server_error_although_others_have_changed_what_it_read() {
+    let policy = SessionPolicy::default().conflicts(Conflicts::Refuse);
+    let manager = manager(MemoryStore::new(), &TestClock::default()).policy(policy).unwrap();
+    let token = new_session(&manager, |session| session.insert("opinion", "none").unwrap()).await;
+    let others = manager.clone();
+    let log_in = {
+        let token = token.clone();
+        async move |session: Session| {
+            session.get::<String>("opinion").unwrap();
+            let other = open(&others, &token).await;
+            other.insert("opinion", "strong").unwrap();
+            others.commit(&other).await.unwrap();
+            session.login_keeping("ada", ["cart"]).unwrap();
+            http::StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let app = Router::new().route("/", get(log_in)).layer(SessionLayer::with_manager(manager.clone()));
+    let answer = send_token(&app, "/", &token.expose()).await;
+    let session = manager.open(answer.token().unwrap().as_bytes()).await.unwrap();
+    assert_eq!((session.user().as_deref(), session.keys()), (Some("ada"), vec![]));
 }
 
 #[tokio::test]
