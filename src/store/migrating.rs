@@ -309,10 +309,6 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
         now: Timestamp,
     ) -> Result<SaveOutcome, StoreError> {
         self.see(now);
-        if expires_at <= now {
-            // It is to end, and then no old copy is to go on.
-            self.old.delete(id).await?;
-        }
         let mut outcome = self.new.touch(id, expected, expires_at, now).await?;
         if outcome == SaveOutcome::Gone {
             outcome = match self.fetch_over(id, expected, now).await? {
@@ -322,7 +318,12 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
         } else {
             self.finish_if_unfinished(id).await;
         }
-        self.unless_buried(id, outcome, now).await
+        let outcome = self.unless_buried(id, outcome, now).await?;
+        if outcome == SaveOutcome::Saved && expires_at <= now {
+            // It has ended, and no old copy is to go on.
+            self.old.delete(id).await?;
+        }
+        Ok(outcome)
     }
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {

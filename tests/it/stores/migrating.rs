@@ -324,3 +324,14 @@ async fn what_is_in_the_way_and_cannot_be_deleted_leaves_the_session_where_it_is
     assert_eq!(store.save(&next(), 7, at(1)).await.unwrap_err().kind(), StoreErrorKind::Other);
     assert_eq!((old.len(), version(&store).await), (1, Some(7)));
 }
+
+/// An alarm ends a session by its expiry first. A copy that was left in the old store would go on.
+#[tokio::test]
+async fn a_session_that_is_made_to_end_has_no_old_copy_that_goes_on() {
+    let (old, new, store) = begun().await;
+    assert_eq!(new.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    assert_eq!(store.touch(record().id, 6, at(0), at(1)).await.unwrap(), SaveOutcome::Conflict);
+    assert_eq!(version(&old).await, Some(7), "nothing has ended");
+    assert_eq!(store.touch(record().id, 7, at(0), at(1)).await.unwrap(), SaveOutcome::Saved);
+    assert_eq!((version(&old).await, version(&store).await), (None, None));
+}
