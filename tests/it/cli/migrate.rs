@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{SaveOutcome, StoreUrl, Timestamp};
-use cloakroom::{MigratingStore, SessionManager, SessionStatus, SessionStore as _};
+use cloakroom::{MigratingStore, SessionManager, SessionStatus, SessionStore};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::{Stage, is_open, json, run, sqlite};
 
@@ -30,13 +32,18 @@ async fn everybody_stays_logged_in() {
     assert_eq!(again.text(), "0 sessions copied\n4 sessions there already\n1 session left because expired\n");
 }
 
+/// After a first run: the old store, and the URL of the new one with the store itself.
+async fn migrated(folder: &TempDir) -> (Stage, String, Arc<dyn SessionStore>) {
+    let (stage, to) = (Stage::sqlite(folder).await, sqlite(folder, "new.db"));
+    json(&["migrate", &stage.url, &to]);
+    let store = to.parse::<StoreUrl>().unwrap().connect().await.unwrap();
+    (stage, to, store)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_brings_what_has_changed_since_and_nothing_back() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::sqlite(&folder).await;
-    let to = sqlite(&folder, "new.db");
-    json(&["migrate", &stage.url, &to]);
-    let store = to.parse::<StoreUrl>().unwrap().connect().await.unwrap();
+    let (stage, to, store) = migrated(&folder).await;
     let [old, new] = [&stage.store, &store].map(|store| SessionManager::new(store.clone()).namespace("shop"));
     // The application has gone on with the old store for one visitor, and with the new one for another.
     for (manager, token, count) in [(&old, &stage.visitor, 3), (&new, &stage.ada[0], 5)] {
@@ -58,10 +65,7 @@ async fn a_second_run_brings_what_has_changed_since_and_nothing_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_brings_those_who_have_only_read_since() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::sqlite(&folder).await;
-    let to = sqlite(&folder, "new.db");
-    json(&["migrate", &stage.url, &to]);
-    let store = to.parse::<StoreUrl>().unwrap().connect().await.unwrap();
+    let (stage, to, store) = migrated(&folder).await;
     let now = Timestamp::from(SystemTime::now());
     let soon = now.saturating_add(Duration::from_mins(1));
     for (token, expires_at) in [(&stage.visitor, now), (&stage.grace, soon)] {
