@@ -91,10 +91,7 @@ impl Engine {
                 self.events.unknown_token(None, now);
                 return Ok(Err(Absence::Unknown));
             }
-            Shown::TooMany => {
-                self.events.crowd_of_tokens(MAX_TOKENS + 1, now);
-                return Ok(Err(Absence::Ambiguous));
-            }
+            Shown::TooMany => return Ok(Err(self.ambiguous(MAX_TOKENS + 1, now))),
             Shown::Tokens(tokens) => tokens,
         };
         let mut valid: Option<(Arc<Self>, Arc<Present>)> = None;
@@ -107,10 +104,7 @@ impl Engine {
             };
             match engine.recognize_anywhere(&shown.token, now).await? {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
-                Recognition::Valid(_) if valid.is_some() => {
-                    self.events.ambiguous_token(tokens.len(), now);
-                    return Ok(Err(Absence::Ambiguous));
-                }
+                Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(tokens.len(), now))),
                 Recognition::Valid(present) => valid = Some((engine, present)),
                 Recognition::Latecomer => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
@@ -162,6 +156,11 @@ impl Engine {
                 _ => return Ok(false),
             }
         }
+    }
+
+    fn ambiguous(&self, tokens: usize, now: Timestamp) -> Absence {
+        self.events.ambiguous_token(tokens, tokens > MAX_TOKENS, now);
+        Absence::Ambiguous
     }
 
     /// Whether a session has to stay closed to somebody who is not what it is bound to. That they are not is told.

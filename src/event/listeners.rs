@@ -19,9 +19,16 @@ struct Listeners {
     /// What the sessions are called.
     session: Arc<str>,
     hook: Option<Arc<Hook>>,
-    unknown_tokens: Arc<Throttle>,
-    ambiguous_tokens: Arc<Throttle>,
-    crowds_of_tokens: Arc<Throttle>,
+    throttles: Arc<Throttles>,
+}
+
+/// Of tokens that strangers may have made or planted.
+#[derive(Default)]
+struct Throttles {
+    unknown: Throttle,
+    ambiguous: Throttle,
+    /// Of these anybody can make as many as they like. They must not hide those that take two good tokens.
+    crowds: Throttle,
 }
 
 impl Events {
@@ -55,18 +62,13 @@ impl Events {
 
     pub(crate) fn unknown_token(&self, id: Option<SessionId>, now: Timestamp) {
         let event = |suppressed| SessionEvent::UnknownToken { id, suppressed };
-        self.tell_some(event, &self.0.unknown_tokens, now);
+        self.tell_some(event, &self.0.throttles.unknown, now);
     }
 
-    pub(crate) fn ambiguous_token(&self, tokens: usize, now: Timestamp) {
+    pub(crate) fn ambiguous_token(&self, tokens: usize, is_crowd: bool, now: Timestamp) {
         let event = |suppressed| SessionEvent::AmbiguousToken { tokens, suppressed };
-        self.tell_some(event, &self.0.ambiguous_tokens, now);
-    }
-
-    /// Of these anybody can make as many as they like. They must not hide those that take two good tokens.
-    pub(crate) fn crowd_of_tokens(&self, tokens: usize, now: Timestamp) {
-        let event = |suppressed| SessionEvent::AmbiguousToken { tokens, suppressed };
-        self.tell_some(event, &self.0.crowds_of_tokens, now);
+        let Throttles { ambiguous, crowds, .. } = &*self.0.throttles;
+        self.tell_some(event, if is_crowd { crowds } else { ambiguous }, now);
     }
 
     pub(crate) fn has_hook(&self) -> bool {

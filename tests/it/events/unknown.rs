@@ -104,6 +104,14 @@ async fn a_flood_of_several_tokens_does_not_fill_them_either() {
         told.collect::<Vec<_>>()
     };
     assert_eq!(flood().await, [(5, 0); 10]);
+    let (mut one, mut other) = (Browser::new(&app), Browser::new(&app));
+    one.get("/write").await;
+    other.get("/write").await;
+    events.take();
+    let both = [one, other].map(|browser| format!("{N}={}", browser.token.unwrap())).join("; ");
+    send(&app, "/read", &[both.as_bytes()]).await;
+    let told = events.take();
+    assert!(matches!(told[..], [SessionEvent::AmbiguousToken { tokens: 2, suppressed: 0, .. }]), "{told:?}");
     clock.advance(Duration::from_secs(1));
     assert_eq!(flood().await, [(5, 90)]);
 }
