@@ -191,8 +191,8 @@ impl SessionPolicy {
 
     /// Whether a request whose data cannot be saved just now is answered as if nothing had happened: the store is down or slow, others
     /// have saved the session until [`Limits::commit_timeout`](crate::Limits::commit_timeout) was over, or its record is of a newer
-    /// version of this crate. Off by default: it is answered as 503. Holds for data alone; a new secret, a longer life or an end that cannot be stored
-    /// always fails the request.
+    /// version of this crate. Off by default: it is answered as 503. Holds for data alone; a new secret, a longer life or an
+    /// end that cannot be stored always fails the request.
     pub const fn best_effort(mut self, best_effort: bool) -> Self {
         self.best_effort = best_effort;
         self
@@ -259,9 +259,9 @@ impl SessionPolicy {
     /// showing each new secret before the grace of the last one is over. The last four secrets are known for that.
     ///
     /// `grace` has to be longer than a request takes to arrive and than the clocks of the servers differ, and `interval` longer
-    /// than `grace`: 15 minutes and one minute are good values. A rotation costs two writes, one for the new secret and one when it is first shown; a request
-    /// whose write is not possible just then goes on with what it has. A request that began with a good secret, and a
-    /// [`DetachedSession`](crate::DetachedSession), go on as well.
+    /// than `grace`: 15 minutes and one minute are good values. A rotation costs two writes, one for the new secret and one when
+    /// it is first shown; a request whose write is not possible just then goes on with what it has. A request that began with a
+    /// good secret, and a [`DetachedSession`](crate::DetachedSession), go on as well.
     ///
     /// ```
     /// use cloakroom::{MemoryStore, SessionLayer, SessionPolicy};

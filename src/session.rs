@@ -143,9 +143,9 @@ impl Session {
     /// Keeps the session for this long from now on, used or not, even if the browser is closed: "remember me".
     ///
     /// It takes the place of both timeouts of the policy and stays with the session until the next login, which begins with those
-    /// of the policy: call it in the request that logs in. 400 days at most, because browsers
-    /// keep no cookie for longer (RFC 6265bis section 5.5), and a second at least; what is beyond that is cut off. Without
-    /// effect on a session to which nothing was ever written.
+    /// of the policy: call it in the request that logs in. 400 days at most, because browsers keep no cookie for longer
+    /// (RFC 6265bis section 5.5), and a second at least; what is beyond that is cut off. Without effect on a session to which
+    /// nothing was ever written.
     ///
     /// # Errors
     ///

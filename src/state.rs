@@ -75,8 +75,6 @@ pub(crate) struct State {
     ended: bool,
     closed: Option<Closed>,
     client: Client,
-    /// This request has ended the session, in the store.
-    is_deleted: bool,
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
@@ -148,7 +146,6 @@ impl State {
             told_early: false,
             ended: false,
             closed: None,
-            is_deleted: false,
             changed: None,
             journal: Journal::default(),
             reads: Reads::default(),
@@ -166,7 +163,11 @@ impl State {
 
     /// Whether a logout has left the client without a session: it was deleted, or what the client shows opened none before.
     pub(crate) fn has_logged_out(&self) -> bool {
-        self.is_deleted || (self.status == SessionStatus::Destroyed && self.is_shown_in_vain())
+        match self.origin {
+            Err(Absence::LoggedOut) => true,
+            Err(Absence::Unknown) => self.status == SessionStatus::Destroyed,
+            _ => false,
+        }
     }
 
     /// What such a part begins with.
@@ -476,8 +477,7 @@ impl State {
                 // A token that was issued by this very request has not reached the client.
                 self.token_change =
                     if self.client == Client::HasToken { PendingChange::Remove } else { PendingChange::Keep };
-                self.origin = Err(Absence::NothingShown);
-                self.is_deleted = true;
+                self.origin = Err(Absence::LoggedOut);
             }
             Stored::Dropped(_) => self.end(),
         }

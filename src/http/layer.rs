@@ -256,7 +256,8 @@ impl<E> SessionLayer<E> {
 
     /// What browsers are told to clear when a request ends its session, by [`logout`](crate::Session::logout) or
     /// [`destroy`](crate::Session::destroy) (ASVS 14.3.1): the header `Clear-Site-Data` on its answer, and on no other. Also when
-    /// what the browser shows at a logout opens nothing any more. Nothing if not given. A handler that sets the header itself is left alone.
+    /// what the browser shows at a logout opens nothing any more. Nothing if not given. A handler that sets the header itself
+    /// is left alone.
     ///
     /// Browsers heed it over HTTPS only. What the server knows of the session is gone in any case.
     ///

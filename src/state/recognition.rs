@@ -70,6 +70,8 @@ pub(crate) enum Absence {
     /// It showed a secret that was replaced a moment ago. The client holds the new one by now, and must not lose it to
     /// the answer of a latecomer.
     Latecomer,
+    /// It has ended its session.
+    LoggedOut,
 }
 
 /// Who shows a token.
