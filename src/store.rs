@@ -115,7 +115,8 @@ pub struct ExpiredRecord {
 /// is written with [`async_trait`](macro@async_trait).
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Stores a new record. Insert only: an existing live record with this id is never overwritten.
+    /// Stores a new record. Insert only: an existing live record with this id is never overwritten. One that has expired and
+    /// is still stored gives up its place, and nobody is told of it.
     async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError>;
 
     /// The live record with this id.

@@ -144,7 +144,7 @@ impl Engine {
         }
     }
 
-    /// `false` if others were faster, or a deed that has expired was in the way. The session that it was to be for is gone then.
+    /// `false` if others were faster. The session that it was to be for is gone then.
     async fn create_deed(
         &self,
         id: SessionId,
@@ -157,13 +157,10 @@ impl Engine {
         data.set_member(SESSION, &format!("\"{session}\""));
         data.set_member(NONCE, &format!("\"{}\"", nonce.to_text()));
         let record = self.closed_record(id, 1, until.max(now).saturating_add(SLACK), data)?;
-        let outcome = self.call("create", self.store().create(&record, now)).await;
-        let drop_heir = async || self.call("delete", self.store().delete(session)).await;
-        match outcome {
+        match self.call("create", self.store().create(&record, now)).await {
             Ok(CreateOutcome::Created) => Ok(true),
             Ok(CreateOutcome::Exists) => {
-                drop_heir().await?;
-                self.call("delete_expired", self.store().delete_expired(&[id], now)).await?;
+                self.call("delete", self.store().delete(session)).await?;
                 Ok(false)
             }
             Err(error) => self.unless_created(id, session, error).await,

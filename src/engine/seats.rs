@@ -118,10 +118,6 @@ impl Engine {
             return Ok(outcome == SaveOutcome::Saved);
         }
         let outcome = self.call("create", self.store_of_all().create(&record, now)).await?;
-        if outcome == CreateOutcome::Exists {
-            // Somebody was faster, or a record that has expired is in the way.
-            self.call("delete_expired", self.store().delete_expired(&[id], now)).await?;
-        }
         Ok(outcome == CreateOutcome::Created)
     }
 }

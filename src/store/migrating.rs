@@ -22,9 +22,6 @@ const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
 /// How many moves are remembered whose last step has to be done again.
 const UNFINISHED_MAX: usize = 10_000;
 
-/// How often a copy is tried that a record which has expired is in the way of.
-const TRIES: usize = 5;
-
 /// Takes sessions from one store to another while they are in use, and logs nobody out.
 ///
 /// New sessions go to the new store. A session that is found in the old one is served from there, and moved when it is
@@ -138,20 +135,12 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
                 unfinished.insert(id);
             }
         }
-        for _ in 0..TRIES {
-            if self.new.create(&record, now).await? == CreateOutcome::Created {
-                // The old copy goes before anything is saved on the new one, so that it is never out of date.
-                self.finish(id).await?;
-                return Ok(SaveOutcome::Saved);
-            }
-            if self.new.load(id, now).await?.is_some() {
-                self.finish_quietly(id).await;
-                return Ok(SaveOutcome::Saved);
-            }
-            // What has expired there and was not swept yet is no reason to give up what is alive here.
-            self.new.delete_expired(&[id], now).await?;
+        match self.new.create(&record, now).await? {
+            // The old copy goes before anything is saved on the new one, so that it is never out of date.
+            CreateOutcome::Created => self.finish(id).await?,
+            CreateOutcome::Exists => self.finish_quietly(id).await,
         }
-        Err(StoreError::unavailable("a record that has expired is in the way and cannot be deleted"))
+        Ok(SaveOutcome::Saved)
     }
 
     /// Deletes in the old store what the new one has.
@@ -222,16 +211,12 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         if let Some(record) = self.old.load(id, now).await? {
             expires_at = expires_at.max(record.expires_at);
         }
-        let mut is_in_the_way = false;
         loop {
             if let Some(record) = self.new.load(id, now).await? {
                 if is_tombstone(&record) {
                     return Ok(());
                 }
                 expires_at = expires_at.max(record.expires_at);
-                is_in_the_way = true;
-            }
-            if is_in_the_way {
                 // Not replaced by a save: the tombstone's version would be one that a writer may come to expect.
                 self.new.delete(id).await?;
             }
@@ -240,8 +225,6 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
             if self.new.create(&tombstone, now).await? == CreateOutcome::Created {
                 return Ok(());
             }
-            // Somebody was faster, or a record that has expired and was not swept yet.
-            is_in_the_way = true;
         }
     }
 }

@@ -154,7 +154,7 @@ impl<DB: Dialect> Sql<DB> {
         }
     }
 
-    async fn create(&self, record: &Record) -> Result<CreateOutcome, StoreError> {
+    async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let payload = record.payload.to_bytes()?;
         let values = [
             Value::Int(bigint(record.version)?),
@@ -162,11 +162,15 @@ impl<DB: Dialect> Sql<DB> {
             Value::Int(record.expires_at.as_millis()),
             Value::Bytes(&payload),
             Value::Bytes(record.id.as_bytes()),
+            Value::Int(now.as_millis()),
         ];
-        match self.write_payload(&self.statements.create, &values, size_of(record, &payload)).await? {
-            0 => Ok(CreateOutcome::Exists),
-            _ => Ok(CreateOutcome::Created),
+        let (statements, size) = (&self.statements, size_of(record, &payload));
+        for (statement, values) in [(&statements.create, &values[..5]), (&statements.replace_expired, &values)] {
+            if self.write_payload(statement, values, size).await? > 0 {
+                return Ok(CreateOutcome::Created);
+            }
         }
+        Ok(CreateOutcome::Exists)
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
@@ -381,8 +385,8 @@ macro_rules! sql_store {
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl SessionStore for $store {
-            async fn create(&self, record: &Record, _now: Timestamp) -> Result<CreateOutcome, StoreError> {
-                self.0.create(record).await
+            async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+                self.0.create(record, now).await
             }
 
             async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {

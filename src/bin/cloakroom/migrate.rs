@@ -9,9 +9,6 @@ use crate::output::{self, Output, sessions};
 use crate::source::Source;
 use crate::{progress, walk};
 
-/// How often a copy is tried that one of an earlier run, which has expired meanwhile, is in the way of.
-const TRIES: usize = 5;
-
 #[derive(Default)]
 struct Moved {
     copied: u64,
@@ -62,20 +59,15 @@ async fn copy(to: &dyn SessionStore, record: &Record) -> Result<Copy, Failure> {
     if !record.is_live(now) {
         return Ok(Copy::Expired);
     }
-    for _ in 0..TRIES {
-        if to.create(record, now).await? == CreateOutcome::Created {
-            return Ok(Copy::Copied);
-        }
-        if let Some(found) = to.load(record.id, now).await? {
-            return Ok(update(to, record, &found, now).await?);
-        }
-        to.delete_expired(&[record.id], now).await?;
+    if to.create(record, now).await? == CreateOutcome::Created {
+        return Ok(Copy::Copied);
     }
-    Err(StoreError::unavailable("a record that has expired is in the way and cannot be deleted").into())
+    Ok(update(to, record, now).await?)
 }
 
 /// Brings the copy of an earlier run up to date. Never by deleting it first: if it is gone by now, that was a logout.
-async fn update(to: &dyn SessionStore, record: &Record, found: &Record, now: Timestamp) -> Result<Copy, StoreError> {
+async fn update(to: &dyn SessionStore, record: &Record, now: Timestamp) -> Result<Copy, StoreError> {
+    let Some(found) = to.load(record.id, now).await? else { return Ok(Copy::ThereAlready) };
     let outcome = if found.version < record.version {
         to.save(record, found.version, now).await?
     } else if found.version == record.version && found.expires_at < record.expires_at {

@@ -46,8 +46,8 @@ impl RecordStore {
 
 #[async_trait]
 impl SessionStore for RecordStore {
-    async fn create(&self, record: &Record, _now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        if self.record().is_some() {
+    async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        if self.record().as_ref().is_some_and(|held| held.is_live(now)) {
             return Ok(CreateOutcome::Exists);
         }
         self.keep(record).map(|()| CreateOutcome::Created)

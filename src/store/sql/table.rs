@@ -75,6 +75,8 @@ pub(super) struct Statements {
     pub(super) table: Table,
     pub(super) schema: Vec<SqlStr>,
     pub(super) create: SqlStr,
+    /// What has expired gives up its place.
+    pub(super) replace_expired: SqlStr,
     pub(super) load: SqlStr,
     pub(super) save: SqlStr,
     pub(super) touch: SqlStr,
@@ -96,11 +98,14 @@ impl Statements {
         };
         // MariaDB would look into the index of `expires_at` as well before it takes the primary key, which takes longer than
         // the rest of the statement. Of a sum there is no index.
-        let is_live = "expires_at + 0 >";
+        let (is_live, is_over) = ("expires_at + 0 >", "expires_at + 0 <=");
         // Parameters have the order of their numbers: not every database can name one twice.
         Self {
             schema: DB::schema(&table).into_iter().map(|text| AssertSqlSafe(text).into_sql_str()).collect(),
             create: sql(format!("INSERT INTO {t} ({COLUMNS}, id) VALUES ($1, $2, $3, $4, $5){on_duplicate}")),
+            replace_expired: sql(format!(
+                "UPDATE {t} SET version = $1, user_id = $2, expires_at = $3, payload = $4 WHERE id = $5 AND {is_over} $6"
+            )),
             load: sql(format!("SELECT {COLUMNS} FROM {t} WHERE id = $1 AND expires_at > $2")),
             save: sql(format!(
                 "UPDATE {t} SET version = $1, user_id = $2, expires_at = $3, payload = $4 \

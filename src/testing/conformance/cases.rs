@@ -73,6 +73,22 @@ pub(super) async fn create_never_overwrites(store: Store, _: Settings) {
     assert_stored(&store, &record).await;
 }
 
+pub(super) async fn create_takes_the_place_of_what_has_expired(store: Store, _: Settings) {
+    let user = new_user();
+    let old = created(&store, Record { version: 7, ..new_record(Some(&user)) }).await;
+    let over = old.expires_at;
+    let other = Record { id: old.id, expires_at: later(9 * MINUTE), ..new_record(Some(&new_user())) };
+    assert_eq!(store.create(&other, over).await.unwrap(), CreateOutcome::Created);
+    assert_stored(&store, &other).await;
+    assert_eq!(store.save(&next(&old, b"late"), 7, NOW).await.unwrap(), SaveOutcome::Conflict);
+    if let Some(index) = store.user_index() {
+        assert!(index.records_of(&user, NOW).await.unwrap().is_empty());
+        assert_eq!(index.records_of(other.user.as_deref().unwrap(), over).await.unwrap().len(), 1);
+    }
+    assert_eq!(store.create(&old, over).await.unwrap(), CreateOutcome::Exists);
+    assert_stored(&store, &other).await;
+}
+
 pub(super) async fn save_replaces_the_expected_version(store: Store, _: Settings) {
     let mut record = created(&store, new_record(None)).await;
     for (version, user) in [(2, Some(new_user())), (3, Some(new_user())), (4, None)] {
@@ -283,13 +299,20 @@ pub(super) async fn of_many_savers_one_wins(store: Store, _: Settings) {
 
 pub(super) async fn of_many_creators_one_wins(store: Store, _: Settings) {
     let record = new_record(None);
-    let mut creators = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let (store, record) = (store.clone(), record.clone());
-        creators.spawn(async move { store.create(&record, NOW).await.unwrap() });
+    // The second time in the place of the record that has expired.
+    for (now, expires_at) in [(NOW, later(MINUTE)), (later(MINUTE), later(2 * MINUTE))] {
+        let mut creators = tokio::task::JoinSet::new();
+        for creator in 0..20_u8 {
+            let (store, payload) = (store.clone(), Payload::from_bytes(vec![creator]));
+            let record = Record { payload, expires_at, ..record.clone() };
+            creators.spawn(async move { (creator, store.create(&record, now).await.unwrap()) });
+        }
+        let outcomes = creators.join_all().await;
+        let winners: Vec<u8> = outcomes.iter().filter(|it| it.1 == CreateOutcome::Created).map(|it| it.0).collect();
+        assert_eq!(winners.len(), 1, "{outcomes:?}");
+        let stored = load(&store, record.id, now).await.unwrap();
+        assert_eq!(stored.payload.to_bytes().unwrap().as_ref(), winners.as_slice());
     }
-    let outcomes = creators.join_all().await;
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == CreateOutcome::Created).count(), 1, "{outcomes:?}");
 }
 
 pub(super) async fn the_user_index_follows(store: Store, _: Settings) {
