@@ -26,7 +26,8 @@ use crate::error::{ErrorKind, SessionError, StoreError, StoreErrorKind};
 use crate::event::{DropReason, Events, SessionEvent, Stopwatch, chain};
 use crate::record::{DecodeError, Record, Version};
 use crate::state::{
-    Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, State, Step, Terms, Work, newer_format,
+    Absence, Bearer, Bond, Mode, OnMismatch, Present, Rebased, Recognition, Refusal, State, Step, Terms, Work,
+    newer_format,
 };
 use crate::store::{CreateOutcome, SaveOutcome, SessionStore, load_fresh};
 use crate::token::{SessionId, Token, random_u64};
@@ -106,9 +107,9 @@ impl Engine {
                 // Order says nothing (RFC 6265bis section 4.2.2), so neither of two good tokens may win.
                 Recognition::Valid(_) if valid.is_some() => return Ok(Err(self.ambiguous(tokens.len(), now))),
                 Recognition::Valid(present) => valid = Some((engine, present)),
-                Recognition::Latecomer => absence = Absence::Latecomer,
+                Recognition::Refused(Refusal::Latecomer) => absence = Absence::Latecomer,
                 // Of another session it says nothing: whoever can plant a cookie has one of their own to show.
-                Recognition::Replayed(version) => {
+                Recognition::Refused(Refusal::Replayed(version)) => {
                     // An alarm that is lost because the client goes away would not be raised again.
                     let (ending, token) = (engine.clone(), shown.token.clone());
                     let end = async move { ending.end_replayed(&token, version, now).await };
@@ -116,9 +117,9 @@ impl Engine {
                         valid = valid.filter(|(_, present)| present.id() != id);
                     }
                 }
-                Recognition::Stranger => stranger = stranger.or(Some(id)),
+                Recognition::Refused(Refusal::Stranger) => stranger = stranger.or(Some(id)),
                 // Told already.
-                Recognition::WrongRecord | Recognition::Unreadable(_) => {}
+                Recognition::Refused(Refusal::WrongRecord) | Recognition::Unreadable(_) => {}
             }
         }
         if let (None, Absence::Unknown, Some(id)) = (&valid, absence, stranger) {
@@ -152,7 +153,7 @@ impl Engine {
             }
             backoff.wait().await;
             match self.recognize(token, Bearer::Newcomer, now).await? {
-                Recognition::Replayed(newer) => expected = newer,
+                Recognition::Refused(Refusal::Replayed(newer)) => expected = newer,
                 _ => return Ok(false),
             }
         }
@@ -182,7 +183,7 @@ impl Engine {
     async fn recognize_anywhere(&self, token: &Token, now: Timestamp) -> Result<Recognition, SessionError> {
         let loaded = self.call("load", self.store().load(token.id(), now)).await;
         let recognition = self.judge_loaded(token, loaded, Bearer::Newcomer, now)?;
-        let is_bad = matches!(recognition, Recognition::Stranger | Recognition::Replayed(_));
+        let is_bad = matches!(recognition, Recognition::Refused(Refusal::Stranger | Refusal::Replayed(_)));
         if is_bad && self.store().fresh_reads().is_some() {
             return Box::pin(self.recognize(token, Bearer::Newcomer, now)).await;
         }
@@ -222,14 +223,16 @@ impl Engine {
     ) -> Result<Recognition, SessionError> {
         let recognition = self.terms.recognize(token, record, bearer, now);
         match &recognition {
-            Recognition::WrongRecord => self.events.emit(SessionEvent::WrongRecord { id: token.id() }),
+            Recognition::Refused(Refusal::WrongRecord) => {
+                self.events.emit(SessionEvent::WrongRecord { id: token.id() })
+            }
             Recognition::Unreadable(DecodeError::Newer) => {
                 return Err(newer_format());
             }
             Recognition::Unreadable(error) => {
                 self.events.emit(SessionEvent::Corrupt { id: token.id(), cause: error.to_string() });
             }
-            Recognition::Valid(_) | Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) => {}
+            Recognition::Valid(_) | Recognition::Refused(_) => {}
         }
         Ok(recognition)
     }

@@ -29,7 +29,7 @@ use flash::Flash;
 pub(crate) use flash::{FlashGroup, entry as flash_entry};
 pub(crate) use lifecycle::{Lifecycle, Renewal, Rotation};
 use reads::Reads;
-pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Terms};
+pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Refusal, Terms};
 pub(crate) use user::{check_user, not_logged_in};
 pub(crate) use work::{Rebased, Step, Stored, Work};
 use work::{Tell, Upkeep};

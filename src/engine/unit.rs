@@ -183,9 +183,7 @@ impl Unit {
         let mut state = self.state();
         match found {
             Ok(Recognition::Valid(newer)) => state.confirm(&newer, now),
-            Ok(
-                Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord,
-            ) => state.tell_nothing(),
+            Ok(Recognition::Refused(_)) => state.tell_nothing(),
             Ok(Recognition::Unreadable(_)) | Err(_) => {}
         }
         state.token_change(|| self.engine.clock.now())
@@ -219,7 +217,7 @@ impl Unit {
                 "another request has left a record that cannot be read; this one goes on with what it has",
             )
             .because(error)),
-            Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord => {
+            Recognition::Refused(_) => {
                 self.state().end();
                 Err(ended())
             }
@@ -231,9 +229,7 @@ impl Unit {
     pub(super) async fn is_over(self: Arc<Self>) -> bool {
         let Some(token) = self.state().stored_token().cloned() else { return true };
         match self.engine.recognize(&token, Bearer::Admitted, self.engine.clock.now()).await {
-            Ok(
-                Recognition::Latecomer | Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord,
-            ) => {
+            Ok(Recognition::Refused(_)) => {
                 self.state().end();
                 true
             }

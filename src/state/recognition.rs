@@ -87,13 +87,18 @@ pub(crate) enum Bearer {
 /// What a record says to a token.
 pub(crate) enum Recognition {
     Valid(Arc<Present>),
+    Refused(Refusal),
+    Unreadable(DecodeError),
+}
+
+/// Why a token opens no session, or none any more.
+pub(crate) enum Refusal {
     Latecomer,
     Stranger,
     /// The timer has replaced the secret, its grace is over, and a newcomer shows it: it was stolen, or the new one was.
     Replayed(Version),
     /// The record is another session's.
     WrongRecord,
-    Unreadable(DecodeError),
 }
 
 /// What a record is, whoever asks for it.
@@ -139,16 +144,16 @@ impl Terms {
         let Some(record) = record.filter(|record| record.is_live(now)) else {
             // The same work as for a wrong secret.
             let _ = digest.matches(&TokenDigest::NONE);
-            return Recognition::Stranger;
+            return Recognition::Refused(Refusal::Stranger);
         };
         if record.id != token.id() {
-            return Recognition::WrongRecord;
+            return Recognition::Refused(Refusal::WrongRecord);
         }
         let (version, expires_at) = (record.version, record.expires_at);
         let contents = match self.identify(record, now) {
             Identity::Ours(contents) => contents,
-            Identity::Stranger => return Recognition::Stranger,
-            Identity::WrongRecord => return Recognition::WrongRecord,
+            Identity::Stranger => return Recognition::Refused(Refusal::Stranger),
+            Identity::WrongRecord => return Recognition::Refused(Refusal::WrongRecord),
             Identity::Unreadable(error) => return Recognition::Unreadable(error),
         };
         let (mut current, mut digest, mut in_grace) = (token.clone(), digest, None::<Timestamp>);
@@ -156,15 +161,19 @@ impl Terms {
         while !contents.digest.matches(&digest) {
             let known = |old: &&Superseded| now < old.until && old.digest.matches(&digest);
             let Some(old) = contents.extras.superseded.iter().find(known) else {
-                return if in_grace.is_some() { Recognition::Latecomer } else { Recognition::Stranger };
+                return if in_grace.is_some() {
+                    Recognition::Refused(Refusal::Latecomer)
+                } else {
+                    Recognition::Refused(Refusal::Stranger)
+                };
             };
-            let Some(grace) = old.grace else { return Recognition::Latecomer };
+            let Some(grace) = old.grace else { return Recognition::Refused(Refusal::Latecomer) };
             if now >= grace.until {
                 match (grace.reason, bearer) {
-                    (GraceReason::Demand, _) => return Recognition::Latecomer,
+                    (GraceReason::Demand, _) => return Recognition::Refused(Refusal::Latecomer),
                     // What led here was in grace itself.
-                    (_, Bearer::Newcomer) if in_grace.is_some() => return Recognition::Latecomer,
-                    (_, Bearer::Newcomer) => return Recognition::Replayed(version),
+                    (_, Bearer::Newcomer) if in_grace.is_some() => return Recognition::Refused(Refusal::Latecomer),
+                    (_, Bearer::Newcomer) => return Recognition::Refused(Refusal::Replayed(version)),
                     (_, Bearer::Admitted) => {}
                 }
             }

@@ -257,8 +257,8 @@ fn a_latecomer_is_known_for_a_minute() {
     for (token, after, late) in [(&token, 59, true), (&token, 60, false), (&token.with_new_secret().unwrap(), 0, false)]
     {
         let recognition = terms.recognize(token, Some(rotated.clone()), Bearer::Newcomer, later(after));
-        assert_eq!(matches!(recognition, Recognition::Latecomer), late);
-        assert_eq!(matches!(recognition, Recognition::Stranger), !late);
+        assert_eq!(matches!(recognition, Recognition::Refused(Refusal::Latecomer)), late);
+        assert_eq!(matches!(recognition, Recognition::Refused(Refusal::Stranger)), !late);
     }
 }
 
@@ -433,8 +433,8 @@ fn only_who_shows_the_very_secret_that_the_timer_has_replaced_is_taken_for_a_thi
     let (record, _) = saved(&record, &third, 4, &terms, |state| set(state, "b", "1", &terms));
     let shown = |token: &Token| terms.recognize(token, Some(record.clone()), Bearer::Newcomer, later(120));
     assert!(matches!(shown(&third), Recognition::Valid(_)));
-    assert!(matches!(shown(&second), Recognition::Replayed(_)));
-    assert!(matches!(shown(&first), Recognition::Latecomer));
+    assert!(matches!(shown(&second), Recognition::Refused(Refusal::Replayed(_))));
+    assert!(matches!(shown(&first), Recognition::Refused(Refusal::Latecomer)));
 }
 
 #[test]

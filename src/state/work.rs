@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::lifecycle::earlier;
 use super::reads::Reads;
-use super::{Absence, Bearer, Bond, ClientHolds, Lifecycle, Present, Recognition, Renewal, Rotation, Terms};
+use super::{Absence, Bearer, Bond, ClientHolds, Lifecycle, Present, Recognition, Refusal, Renewal, Rotation, Terms};
 use crate::clock::Timestamp;
 use crate::data::Data;
 use crate::error::{ErrorKind, SessionError};
@@ -262,10 +262,8 @@ impl Work {
         let known = base.version;
         let newer = match found {
             Recognition::Valid(newer) => newer,
-            Recognition::Latecomer => return Ok(self.drop_rebased(DropReason::SecretReplaced)),
-            Recognition::Stranger | Recognition::Replayed(_) | Recognition::WrongRecord => {
-                return Ok(self.drop_rebased(DropReason::Ended));
-            }
+            Recognition::Refused(Refusal::Latecomer) => return Ok(self.drop_rebased(DropReason::SecretReplaced)),
+            Recognition::Refused(_) => return Ok(self.drop_rebased(DropReason::Ended)),
             Recognition::Unreadable(error) => {
                 return Err(SessionError::new(
                     ErrorKind::Store,
