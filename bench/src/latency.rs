@@ -1,5 +1,7 @@
 //! Latency beside a reference: contestants take turns, one request after another.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Instant;
 
 use crate::figure::Figure;
@@ -21,7 +23,8 @@ impl<'a> Contestant<'a> {
 }
 
 /// What all of them took, round by round.
-pub(crate) struct Rounds(Vec<(&'static str, Vec<f64>, Vec<f64>)>);
+#[derive(Default)]
+pub(crate) struct Rounds(Vec<(String, Vec<f64>, Vec<f64>)>);
 
 /// Many short rounds, since a scheduler's moods last longer than one: a ratio is that of neighbours in time.
 pub(crate) fn in_turn(mut all: Vec<Contestant<'_>>, rounds: usize, times: u64) -> Rounds {
@@ -40,7 +43,7 @@ pub(crate) fn in_turn(mut all: Vec<Contestant<'_>>, rounds: usize, times: u64) -
             }
         }
     }
-    Rounds(all.into_iter().map(|contestant| (contestant.name, contestant.took, contestant.worked)).collect())
+    Rounds(all.into_iter().map(|contestant| (contestant.name.to_owned(), contestant.took, contestant.worked)).collect())
 }
 
 /// How long this thread has been on a core, in nanoseconds, by the scheduler's account.
@@ -50,6 +53,20 @@ fn on_core() -> f64 {
 }
 
 impl Rounds {
+    /// Takes over the rounds of another process, as it has printed them.
+    pub(crate) fn read(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
+        for line in text.lines() {
+            let [name, took, worked] = *line.split('\t').collect::<Vec<_>>() else { return Err(line.into()) };
+            if self.0.iter().all(|(other, ..)| other != name) {
+                self.0.push((name.to_owned(), Vec::new(), Vec::new()));
+            }
+            let own = self.0.iter_mut().find(|(other, ..)| other == name).ok_or("it was put there")?;
+            own.1.extend(numbers(took)?);
+            own.2.extend(numbers(worked)?);
+        }
+        Ok(())
+    }
+
     fn took(&self, name: &str) -> &[f64] {
         let found = self.0.iter().find(|(other, ..)| *other == name);
         found.map_or(&[], |(_, took, _)| took.as_slice())
@@ -76,4 +93,19 @@ impl Rounds {
             .collect();
         Figure::of(workload, name, &format!("over {}", references.join(" and ")), "", &ratios)
     }
+}
+
+/// A line for each contestant: its name, its times, and its times on a core, with tabs between them.
+impl fmt::Display for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+        for (name, took, worked) in &self.0 {
+            writeln!(f, "{name}\t{}\t{}", joined(took), joined(worked))?;
+        }
+        Ok(())
+    }
+}
+
+fn numbers(text: &str) -> Result<Vec<f64>, std::num::ParseFloatError> {
+    text.split(' ').map(str::parse).collect()
 }

@@ -13,6 +13,7 @@ mod figure;
 mod floor;
 mod guard;
 mod pin;
+mod process;
 mod rig;
 mod subjects;
 mod time;
@@ -61,6 +62,8 @@ const COMMANDS: &[Command] = &[
     #[cfg(feature = "full")]
     ("redis", "W7: Redis, over a bare GET", redis::run),
     #[cfg(feature = "full")]
+    ("redis_rounds", "the rounds of one of the processes that measure for `redis`", redis::rounds),
+    #[cfg(feature = "full")]
     ("sql", "W8: Postgres, MariaDB and SQLite, over the bare statement", sql::run),
     #[cfg(feature = "full")]
     ("over_http", "W9: over HTTP, beside the bare handler", over_http::run),
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
     let Some((_, _, run)) = COMMANDS.iter().find(|(command, ..)| *command == name) else {
         eprintln!("commands:");
         for (command, does, _) in COMMANDS {
-            eprintln!("  {command:10} {does}");
+            eprintln!("  {command:12} {does}");
         }
         return ExitCode::FAILURE;
     };

@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use crate::args::Args;
 use crate::figure::Figure;
 use crate::floor::lossless::{InRedis, LosslessLayer, SWAP_SCRIPT};
-use crate::latency::{Contestant, in_turn};
+use crate::latency::{Contestant, Rounds, in_turn};
 use crate::rig::{AxumRig, Rig, runtime};
 use crate::servers::proxy::Proxy;
 use crate::servers::{self, Server};
 use crate::subjects::{BARE, cloakroom_routes, lossless_routes, named};
 use crate::work::{BEGIN, CHANGE, FILL, READ, UNTOUCHED};
-use crate::{Outcome, at_once, pin};
+use crate::{Outcome, at_once, pin, process};
 
 const GET: &str = "GET";
 const GET_IN_TIME: &str = "GET with a deadline";
@@ -40,12 +40,26 @@ const RENEWAL: &str = "renewal";
 const FLOOR_READ: &str = "read, lossless floor";
 const FLOOR_WRITE: &str = "write, lossless floor";
 
+/// `--processes 7`, and what [`rounds`] takes.
 pub(crate) fn run(args: &Args) -> Outcome {
     let Some(server) = servers::redis("") else { return Ok(Vec::new()) };
     let mut figures = round_trips(&server)?;
-    figures.extend(latency(&server, args)?);
-    figures.extend(at_once::figures("redis", &mut layer(&server.address().to_string(), Due::Seldom)?));
+    let at_once = at_once::figures("redis", &mut layer(&server.address().to_string(), Due::Seldom)?);
+    drop(server);
+    let mut all = Rounds::default();
+    for _ in 0..args.value("--processes", 7)? {
+        all.read(&process::output("redis_rounds", args)?)?;
+    }
+    figures.extend(latency(&all));
+    figures.extend(at_once);
     Ok(figures)
+}
+
+/// The rounds of one process with a server of its own, `--rounds 61` of `--times 100` requests.
+pub(crate) fn rounds(args: &Args) -> Outcome {
+    let server = servers::redis("").ok_or("no Redis")?;
+    print!("{}", measured(&server, args)?);
+    Ok(Vec::new())
 }
 
 /// When the expiry of a session moves.
@@ -89,7 +103,7 @@ fn filled(mut rig: AxumRig) -> Result<(AxumRig, String), Box<dyn Error>> {
 }
 
 #[expect(clippy::await_holding_refcell_ref, reason = "contestants take turns: one uses the connection at a time")]
-fn latency(server: &Server, args: &Args) -> Outcome {
+fn measured(server: &Server, args: &Args) -> Result<Rounds, Box<dyn Error>> {
     let address = server.address().to_string();
     let (mut rig, cookie) = filled(layer(&address, Due::Seldom)?)?;
     let (mut renewing, renewed) = filled(layer(&address, Due::Always)?)?;
@@ -150,7 +164,10 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         Contestant::new(FLOOR_WRITE, |times| floor.borrow_mut().repeat(CHANGE, Some(&floor_cookie), times)),
         Contestant::new(RENEWAL, |times| renewing.repeat(READ, Some(&renewed), times)),
     ];
-    let rounds = in_turn(all, args.value("--rounds", 301)?, args.value("--times", 100)?);
+    Ok(in_turn(all, args.value("--rounds", 61)?, args.value("--times", 100)?))
+}
+
+fn latency(rounds: &Rounds) -> Vec<Figure> {
     let floors = [GET_IN_TIME, SET, SWAP, GET_AND_SET, GET_AND_SWAP];
     let times = [BARE, GET].into_iter().chain(floors).map(|name| [rounds.time("W7", name), rounds.work("W7", name)]);
     let floors = floors.map(|name| rounds.ratio("W7", name, None, &[GET]));
@@ -159,7 +176,7 @@ fn latency(server: &Server, args: &Args) -> Outcome {
         [rounds.time("W7", name), rounds.work("W7", name), ratio(GET), ratio(GET_IN_TIME)]
     });
     let write = [GET_AND_SET, GET_AND_SWAP].map(|floor| rounds.ratio("W7", "write", Some(BARE), &[floor]));
-    Ok(times.flatten().chain(floors).chain(ratios.into_iter().flatten()).chain(write).collect())
+    times.flatten().chain(floors).chain(ratios.into_iter().flatten()).chain(write).collect()
 }
 
 async fn get(connection: &mut ConnectionManager) {

@@ -5,24 +5,19 @@
 
 use std::error::Error;
 use std::iter::zip;
-use std::process::Command;
 use std::time::Instant;
 
 use crate::args::Args;
 use crate::figure::Figure;
 use crate::subjects::{Subject, named};
 use crate::work::Work;
-use crate::{Outcome, alloc, choice, pin};
+use crate::{Outcome, alloc, choice, pin, process};
 
 /// `--processes 9`, and what [`samples`] takes.
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut runners = runners(args)?;
     for _ in 0..args.value("--processes", 9)? {
-        let samples = Command::new(std::env::current_exe()?).arg("samples").args(args.words()).output()?;
-        if !samples.status.success() {
-            return Err(String::from_utf8_lossy(&samples.stderr).into());
-        }
-        let text = String::from_utf8(samples.stdout)?;
+        let text = process::output("samples", args)?;
         if text.lines().count() != runners.len() {
             return Err(format!("{} lines of samples for {} subjects", text.lines().count(), runners.len()).into());
         }
