@@ -15,7 +15,7 @@ pub(crate) struct Swept {
 
 impl Engine {
     /// Tells of records that have expired, at most `limit`, and deletes them. In this order: whoever dies in between tells of
-    /// them again, and nothing expires untold.
+    /// them again, and no session expires untold.
     pub(crate) async fn sweep(&self, limit: usize) -> Result<Swept, StoreError> {
         let now = self.clock.now();
         let found = self.call("expired", self.store().expired(now, limit)).await?;

@@ -280,21 +280,20 @@ impl SessionStore for MemoryStore {
     async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let (store, size) = (&*self.0, shard::size_of(record));
         store.check_size(size)?;
-        store.reserve(size, now);
         let slot = store.slot(record.id);
+        // Nobody is evicted for a record that is not stored.
+        if slot.lock().has_live(record.id, now) {
+            return Ok(CreateOutcome::Exists);
+        }
+        store.reserve(size, now);
         let mut shard = slot.lock();
         store.clear_expired(&mut shard, now);
-        match shard.get(record.id) {
-            Some(existing) if now < existing.expires_at => {
-                store.release(size);
-                return Ok(CreateOutcome::Exists);
-            }
-            Some(_) => {
-                if let Some(expired) = shard.remove(record.id) {
-                    store.forget(expired);
-                }
-            }
-            None => {}
+        if shard.has_live(record.id, now) {
+            store.release(size);
+            return Ok(CreateOutcome::Exists);
+        }
+        if let Some(expired) = shard.remove(record.id) {
+            store.forget(expired);
         }
         shard.insert(record);
         if let Some(user) = &record.user {

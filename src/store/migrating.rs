@@ -22,6 +22,10 @@ const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
 /// How many moves are remembered whose last step has to be done again.
 const UNFINISHED_MAX: usize = 10_000;
 
+/// How often a record is put into the new store. It takes more than one if another request moves the same session meanwhile, or
+/// ends it.
+const TRIES: usize = 32;
+
 /// Takes sessions from one store to another while they are in use, and logs nobody out.
 ///
 /// New sessions go to the new store. A session that is found in the old one is served from there, and moved when it is
@@ -49,7 +53,9 @@ const UNFINISHED_MAX: usize = 10_000;
 /// store's own clean-up, removes it like any record that has expired. It is never served; who asks the new store alone,
 /// after the migration, for a session that was logged out finds a record that cannot be read, and treats it as none.
 ///
-/// A session that is in the new store costs what it costs there, except to log out (four or five calls), to create and to
+/// The new store is none of these itself: what that has buried could not be told from what is occupied. The old one may be.
+///
+/// A session that is in the new store costs what it costs there, except to log out or to be made to end (four or five calls), to create and to
 /// lose a race (one more each). An unknown id is looked for three times.
 ///
 /// # What is not guaranteed during a migration
@@ -135,12 +141,19 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
                 unfinished.insert(id);
             }
         }
-        match self.new.create(&record, now).await? {
-            // The old copy goes before anything is saved on the new one, so that it is never out of date.
-            CreateOutcome::Created => self.finish(id).await?,
-            CreateOutcome::Exists => self.finish_quietly(id).await,
+        for _ in 0..TRIES {
+            if self.new.create(&record, now).await? == CreateOutcome::Created {
+                // The old copy goes before anything is saved on the new one, so that it is never out of date.
+                self.finish(id).await?;
+                return Ok(SaveOutcome::Saved);
+            }
+            // It may be the last copy: on the word of a `create` alone it does not go.
+            if self.new.load(id, now).await?.is_some() {
+                self.finish_quietly(id).await;
+                return Ok(SaveOutcome::Saved);
+            }
         }
-        Ok(SaveOutcome::Saved)
+        Err(occupied())
     }
 
     /// Deletes in the old store what the new one has.
@@ -211,7 +224,7 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
         if let Some(record) = self.old.load(id, now).await? {
             expires_at = expires_at.max(record.expires_at);
         }
-        loop {
+        for _ in 0..TRIES {
             if let Some(record) = self.new.load(id, now).await? {
                 if is_tombstone(&record) {
                     return Ok(());
@@ -226,7 +239,12 @@ impl<Old: SessionStore, New: SessionStore> MigratingStore<Old, New> {
                 return Ok(());
             }
         }
+        Err(occupied())
     }
+}
+
+fn occupied() -> StoreError {
+    StoreError::unavailable("again and again the new store had no live record under an id, and took none either")
 }
 
 /// How a record is to be read.
@@ -303,8 +321,8 @@ impl<Old: SessionStore, New: SessionStore> SessionStore for MigratingStore<Old, 
         }
         let outcome = self.unless_buried(id, outcome, now).await?;
         if outcome == SaveOutcome::Saved && expires_at <= now {
-            // It has ended, and no old copy is to go on.
-            self.old.delete(id).await?;
+            // It has ended, and no copy is to go on, nor one that is still on its way: what has expired would give up its place.
+            self.delete(id).await?;
         }
         Ok(outcome)
     }

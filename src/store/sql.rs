@@ -165,12 +165,18 @@ impl<DB: Dialect> Sql<DB> {
             Value::Int(now.as_millis()),
         ];
         let (statements, size) = (&self.statements, size_of(record, &payload));
-        for (statement, values) in [(&statements.create, &values[..5]), (&statements.replace_expired, &values)] {
-            if self.write_payload(statement, values, size).await? > 0 {
-                return Ok(CreateOutcome::Created);
+        for _ in 0..TRIES {
+            for (statement, values) in [(&statements.create, &values[..5]), (&statements.replace_expired, &values)] {
+                if self.write_payload(statement, values, size).await? > 0 {
+                    return Ok(CreateOutcome::Created);
+                }
+            }
+            // What had expired may have been swept between the two.
+            if self.outcome(0, record.id, now).await? == SaveOutcome::Conflict {
+                return Ok(CreateOutcome::Exists);
             }
         }
-        Ok(CreateOutcome::Exists)
+        Err(StoreError::unavailable("the record was there and gone again whenever it was to be created"))
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
@@ -212,7 +218,7 @@ impl<DB: Dialect> Sql<DB> {
         self.outcome(rows, id, now).await
     }
 
-    /// Why a write met no row. The only case in which an operation takes a second statement.
+    /// Why a write met no row. Beside a `create` in an occupied place, the only case in which an operation takes a second statement.
     async fn outcome(&self, rows: u64, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
         if rows > 0 {
             return Ok(SaveOutcome::Saved);

@@ -144,6 +144,7 @@ async fn run(settings: Settings, store: Arc<dyn SessionStore>) {
             a_created_record_comes_back_as_it_was,
             create_never_overwrites,
             create_takes_the_place_of_what_has_expired,
+            create_does_not_mind_a_sweep,
             save_replaces_the_expected_version,
             save_of_another_version_is_a_conflict,
             nothing_is_written_after_delete,

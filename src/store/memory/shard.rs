@@ -82,6 +82,10 @@ impl Shard {
         self.entries.get(&id)
     }
 
+    pub(super) fn has_live(&self, id: SessionId, now: Timestamp) -> bool {
+        self.get(id).is_some_and(|entry| now < entry.expires_at)
+    }
+
     /// At most so many records, in the order of their ids: those that come after this one.
     pub(super) fn records_after(&self, after: Option<SessionId>, limit: usize) -> Vec<Record> {
         let mut ids: Vec<_> = self.entries.keys().copied().filter(|id| after.is_none_or(|after| *id > after)).collect();

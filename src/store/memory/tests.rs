@@ -313,3 +313,15 @@ async fn the_dead_make_room_before_the_living() {
     assert_eq!(store.create(&record(3, None, at(HOUR)), at(10)).await.unwrap(), CreateOutcome::Created);
     assert!(is_there(&store, 2).await && is_there(&store, 3).await);
 }
+
+#[tokio::test]
+async fn nobody_makes_room_for_a_record_that_is_there_already() {
+    let store = MemoryStore::new().max_entries(2);
+    create(&store, &record(1, None, at(10))).await;
+    create(&store, &record(2, None, at(20))).await;
+    for n in [1, 2] {
+        let again = Record { version: 5, ..record(n, None, at(30)) };
+        assert_eq!(store.create(&again, NOW).await.unwrap(), CreateOutcome::Exists);
+    }
+    assert!(is_there(&store, 1).await && is_there(&store, 2).await);
+}

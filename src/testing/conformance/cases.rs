@@ -89,6 +89,19 @@ pub(super) async fn create_takes_the_place_of_what_has_expired(store: Store, _: 
     assert_stored(&store, &other).await;
 }
 
+pub(super) async fn create_does_not_mind_a_sweep(store: Store, _: Settings) {
+    let over = later(MINUTE);
+    for _ in 0..20 {
+        let old = created(&store, new_record(None)).await;
+        let other = Record { expires_at: later(9 * MINUTE), ..old.clone() };
+        let (ids, sweeper) = ([old.id], store.clone());
+        let sweep = tokio::spawn(async move { sweeper.delete_expired(&ids, over).await });
+        assert_eq!(store.create(&other, over).await.unwrap(), CreateOutcome::Created);
+        sweep.await.unwrap().unwrap();
+        assert_stored(&store, &other).await;
+    }
+}
+
 pub(super) async fn save_replaces_the_expected_version(store: Store, _: Settings) {
     let mut record = created(&store, new_record(None)).await;
     for (version, user) in [(2, Some(new_user())), (3, Some(new_user())), (4, None)] {

@@ -312,6 +312,34 @@ async fn an_expired_record_in_the_new_store_does_not_cost_the_session() {
     }
 }
 
+/// That the new store answers `Exists` is no proof that it has the session. Both copies went.
+#[tokio::test]
+async fn the_last_copy_stays_where_the_new_store_takes_none() {
+    let (old, new) = (MemoryStore::new(), MigratingStore::new(MemoryStore::new(), MemoryStore::new()));
+    assert_eq!(old.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    // Its tombstone is nothing that another such store knows for one.
+    assert_eq!(new.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    new.delete(record().id).await.unwrap();
+    let store = MigratingStore::new(old.clone(), new);
+    assert_eq!(store.save(&next(), 7, at(1)).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert_eq!(version(&old).await, Some(7));
+    // Nor does a logout go round for ever.
+    assert_eq!(store.delete(record().id).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+/// Whoever moves a session, and is slow, would bring it back: what has expired gives up its place.
+#[tokio::test]
+async fn a_session_that_is_made_to_end_is_not_moved_afterwards() {
+    let (old, new) = (MemoryStore::new(), FaultStore::new(MemoryStore::new()));
+    assert_eq!(old.create(&record(), at(0)).await.unwrap(), CreateOutcome::Created);
+    new.once(Operation::Create, Fault::Yield(9));
+    let store = MigratingStore::new(old, new);
+    let (next, id) = (next(), record().id);
+    let (late, ended) = tokio::join!(store.save(&next, 7, at(1)), store.touch(id, 7, at(0), at(1)));
+    assert_eq!((ended.unwrap(), late.unwrap()), (SaveOutcome::Saved, SaveOutcome::Gone));
+    assert_eq!(version(&store).await, None);
+}
+
 /// An alarm ends a session by its expiry first. A copy that was left in the old store would go on.
 #[tokio::test]
 async fn a_session_that_is_made_to_end_has_no_old_copy_that_goes_on() {
