@@ -64,6 +64,10 @@ impl Rounds {
             own.1.extend(numbers(took)?);
             own.2.extend(numbers(worked)?);
         }
+        let rounds = |(_, took, _): &(_, Vec<f64>, _)| took.len();
+        if self.0.iter().any(|contestant| rounds(contestant) != rounds(&self.0[0])) {
+            return Err("not as many rounds of each".into());
+        }
         Ok(())
     }
 
