@@ -120,8 +120,13 @@ impl Change {
         }
     }
 
+    /// Whether it takes away whatever it does not name.
+    pub(crate) fn is_wipe(&self) -> bool {
+        matches!(self, Self::Clear | Self::Keep(_))
+    }
+
     /// Whether it changes what stands at a place.
-    fn touches(&self, place: &OwnedPath) -> bool {
+    pub(crate) fn touches(&self, place: &OwnedPath) -> bool {
         match self {
             Self::Set(path, _)
             | Self::SetNew(path, _)

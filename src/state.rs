@@ -15,7 +15,7 @@ mod work;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::data::{Data, Segments};
+use crate::data::{Data, OwnedPath, Segments};
 use crate::error::{ErrorKind, SessionError};
 use crate::journal::{Change, Journal};
 use crate::policy::Limits;
@@ -78,6 +78,8 @@ pub(crate) struct State {
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
+    /// The changes of this request that have taken data away as a whole: by them copies of a part know that they are out of date.
+    wipes: Vec<Change>,
     reads: Reads,
     lifecycle: Lifecycle,
     /// A commit of this request that has failed, and may have stored its changes all the same.
@@ -148,6 +150,7 @@ impl State {
             closed: None,
             changed: None,
             journal: Journal::default(),
+            wipes: Vec::new(),
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
@@ -277,9 +280,22 @@ impl State {
             let changed = change.applied_to(self.data().unwrap_or(&Data::default()), limits)?;
             self.changed = Some(Arc::new(changed));
         }
+        if change.is_wipe() {
+            self.wipes.push(change.clone());
+        }
         self.journal.push(change);
         self.revision += 1;
         Ok(())
+    }
+
+    /// How often this request has taken data away as a whole.
+    pub(crate) fn wipes(&self) -> usize {
+        self.wipes.len()
+    }
+
+    /// Whether what stands at a place was taken away by a wipe since there were so many.
+    pub(crate) fn is_wiped_since(&self, wipes: usize, place: &OwnedPath) -> bool {
+        self.wipes.iter().skip(wipes).any(|wipe| wipe.touches(place))
     }
 
     /// Takes away what stands at a path. Whether anything did.

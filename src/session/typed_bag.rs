@@ -31,6 +31,9 @@ pub trait BagContent: Serialize + DeserializeOwned + Default + 'static {
 /// too; like all changes it reaches the store with the commit, and none after an answer of 5xx. A handler that panics
 /// changes nothing. A visitor without one gets `T::default()`, and nothing is stored until that is changed.
 ///
+/// Where a login or a [`clear`](Session::clear) takes the data away, what was changed in the bag before goes with the rest, and
+/// who changes it afterwards begins with `T::default()`; unless [`login_keeping`](Session::login_keeping) keeps it.
+///
 /// # Requests at the same time
 ///
 /// Only the fields that were changed are written: of two requests that change different fields, both keep theirs. A
@@ -81,12 +84,15 @@ pub struct Bag<T: BagContent> {
     value: T,
     /// The value's text before the first change; `None` while there was none.
     before: Option<String>,
+    /// How often the session's data had been taken away as a whole when the value was read.
+    wipes: usize,
 }
 
 impl<T: BagContent> Bag<T> {
     /// The part of a session; `T::default()` if there is none. As an argument of a handler it comes by itself.
     ///
-    /// It is a copy: it sees no changes that are made past it.
+    /// It is a copy: it sees no changes that are made past it, until it is changed itself after a [`clear`](Session::clear) or a
+    /// [`login`](Session::login) that has taken the data away.
     ///
     /// # Errors
     ///
@@ -94,8 +100,9 @@ impl<T: BagContent> Bag<T> {
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) if its name is not a path.
     pub fn of(session: &Session) -> Result<Self, SessionError> {
         let place = T::NAME.segments().to_owned()?;
+        let wipes = session.unit().state().wipes();
         let value = session.read_fields(&place)?;
-        Ok(Self { session: session.clone(), place, value, before: None })
+        Ok(Self { session: session.clone(), place, value, before: None, wipes })
     }
 
     /// Changes the value by a function, which is called again if another request stores the session first. As
@@ -120,9 +127,24 @@ impl<T: BagContent> Bag<T> {
     ///
     /// Those of every write, see [`Session`](Session#errors). What has changed since the last call is lost then.
     pub fn flush(&mut self) -> Result<(), SessionError> {
+        self.forget_what_is_wiped();
         let Some(before) = self.before.take() else { return Ok(()) };
         let after = encode(&self.value)?;
         if before == after { Ok(()) } else { self.session.change(self.change(&before, after)) }
+    }
+
+    /// What the user before had is not for the next one to see. What was changed in it went with the rest, as if each change
+    /// had been written when it was made.
+    fn forget_what_is_wiped(&mut self) {
+        let is_wiped = {
+            let state = self.session.unit().state();
+            let known = std::mem::replace(&mut self.wipes, state.wipes());
+            state.is_wiped_since(known, &self.place)
+        };
+        if is_wiped {
+            self.before = None;
+            self.value = self.session.read_fields(&self.place).unwrap_or_default();
+        }
     }
 
     /// The session that it is a part of.
@@ -159,6 +181,7 @@ impl<T: BagContent> Deref for Bag<T> {
 
 impl<T: BagContent> DerefMut for Bag<T> {
     fn deref_mut(&mut self) -> &mut T {
+        self.forget_what_is_wiped();
         // What has no text yet may have one when it is written: then all of it has changed.
         self.before.get_or_insert_with(|| encode(&self.value).unwrap_or_default());
         &mut self.value
