@@ -271,6 +271,10 @@ impl Unit {
             engine.leave_seat(&seat).await;
         }
         match result {
+            Ok(()) if work.is_login_too_late() => {
+                work.begin_anew();
+                Box::pin(self.carry_out(work, mode, now)).await
+            }
             Ok(()) => {
                 // It has happened: whatever becomes of those who hear of it.
                 work.events(&engine.terms).for_each(|event| engine.events.emit(event));

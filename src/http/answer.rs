@@ -31,7 +31,9 @@ pub(super) fn complete<B>(
             site_data::clear(answer, visit, &opened.session);
         }
         Err(error) => {
-            replace(answer, on_error.respond(&error));
+            let mut instead = on_error.respond(&error);
+            error.mark(&mut instead);
+            replace(answer, instead);
             // What an earlier save of this request has stored, the client has to know all the same.
             tell(answer, &opened.session.stored_token_change(), visit, opened.place);
         }
@@ -127,14 +129,22 @@ impl SessionError {
     pub(crate) fn to_response<B: From<Bytes>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(Bytes::from_static(self.body_text().as_bytes())));
         *response.status_mut() = self.status();
-        response.extensions_mut().insert(self.kind());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        self.mark(&mut response);
+        response
+    }
+
+    /// What an answer to this error says of it, unless it says something itself.
+    fn mark<B>(&self, response: &mut Response<B>) {
+        response.extensions_mut().get_or_insert(self.kind());
+        let is_later_time_better = self.is_temporary() && response.status() == StatusCode::SERVICE_UNAVAILABLE;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.is_temporary() {
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if is_later_time_better && !headers.contains_key(RETRY_AFTER) {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
-        response
     }
 }
 

@@ -350,6 +350,9 @@ impl<E> SessionLayer<E> {
 
     /// What to answer when a session cannot be stored, in place of the handler's answer. See [`OnError`](super::OnError).
     ///
+    /// The answer gets the [`ErrorKind`](crate::ErrorKind) as an extension, `Cache-Control: no-store`, and with 503 `Retry-After: 1`
+    /// where a later try may succeed, unless it has its own.
+    ///
     /// Errors while a session is loaded reach the handler, or, in axum, are answered by the extractor. A closure needs its
     /// argument's type written out, as here.
     ///

@@ -299,6 +299,20 @@ impl Work {
         Ok(Rebased::Again(step))
     }
 
+    /// Whether another login with the same session was faster. Who has shown their password is to be logged in all the same, as
+    /// somebody who comes a moment later is.
+    pub(crate) fn is_login_too_late(&self) -> bool {
+        self.is_login() && !self.unsure && matches!(self.outcome(), Stored::Dropped(DropReason::SecretReplaced))
+    }
+
+    /// Goes on with a session of its own, in which there is what this request has seen and written.
+    pub(crate) fn begin_anew(&mut self) {
+        let base = std::mem::replace(&mut self.base, Err(Absence::Latecomer)).ok();
+        self.data = self.data.take().or_else(|| base.map(|base| base.contents.data.clone()));
+        self.upkeep = Upkeep::default();
+        (self.write, self.token, self.nonce, self.outcome) = (None, None, None, None);
+    }
+
     fn drop_rebased(&mut self, reason: DropReason) -> Rebased {
         self.be_dropped(reason);
         Rebased::Done

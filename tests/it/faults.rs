@@ -16,9 +16,10 @@ use cloakroom::{
     ErrorKind, LazySession, Limits, MemoryStore, Session, SessionError, SessionEvent, SessionId, SessionLayer,
     SessionManager, SessionPolicy, Token,
 };
-use http::{Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
+use tower::ServiceExt as _;
 
 use crate::support::routes::{Change, add, routes};
 use crate::support::{Answer, EventLog, layer, manager, send, send_token};
@@ -202,6 +203,29 @@ async fn rel_02_on_error_makes_the_answer() {
     assert_eq!((answer.status, &*answer.body), (StatusCode::IM_A_TEAPOT, "my own page"));
     assert_eq!(answer.headers["x-own"], "1");
     assert!(answer.set_cookies().is_empty());
+}
+
+/// A page of its own says to caches, clients and middleware what the layer's says, unless it has something to say itself.
+#[tokio::test]
+async fn rel_02_an_own_answer_is_marked_as_the_layers_is() {
+    let plain = |error: &SessionError| Response::builder().status(error.status()).body(Body::empty()).unwrap();
+    let outspoken = |error: &SessionError| {
+        let answer =
+            Response::builder().status(error.status()).header("retry-after", "30").header("cache-control", "private");
+        answer.extension(ErrorKind::Store).body(Body::empty()).unwrap()
+    };
+    let faults = FaultStore::new(MemoryStore::new());
+    faults.always(Operation::Create, Fault::Down);
+    let layer = || layer(faults.clone(), &TestClock::default());
+    for (app, kind, retry_after, cache) in [
+        (routes().layer(layer().on_error(plain)), ErrorKind::Unavailable, "1", "no-store"),
+        (routes().layer(layer().on_error(outspoken)), ErrorKind::Store, "30", "private"),
+    ] {
+        let answer = app.oneshot(Request::get("/add").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.extensions().get::<ErrorKind>(), Some(&kind));
+        assert_eq!(answer.headers()["retry-after"], retry_after);
+        assert_eq!(answer.headers()["cache-control"], cache);
+    }
 }
 
 fn best_effort(layer: SessionLayer) -> SessionLayer {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::routing::get;
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     Conflicts, DropReason, MemoryStore, Session, SessionError, SessionEvent, SessionLayer, SessionManager,
-    SessionPolicy, SessionStatus, SessionStore,
+    SessionPolicy, SessionStatus, SessionStore, Token, WhenFull,
 };
 use http::StatusCode;
 use tokio::sync::Barrier;
@@ -54,7 +55,7 @@ impl Race {
             wait.pass().await;
             late(&session).map(drop)
         };
-        let app = routes().route("/late", get(handler)).layer(layer);
+        let app = routes().route("/late", get(handler)).route("/as/{user}", get(log_in)).layer(layer);
         let token = new_session(&app).await;
         let late = spawn(&app, "/late", &token);
         gate.arrived(1).await;
@@ -83,6 +84,10 @@ impl Race {
         };
         self.events.take().into_iter().filter_map(reason).collect()
     }
+}
+
+async fn log_in(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {
+    session.login(user)
 }
 
 /// Stores a session that holds one key.
@@ -455,6 +460,39 @@ async fn of_two_concurrent_regenerations_one_token_is_issued_and_good() {
     let session = open(&race.manager, first.token().unwrap()).await;
     assert_eq!(session.get("user").unwrap(), Some("ada".to_owned()));
     assert!(!race.is_alive(&race.token).await);
+}
+
+/// A double click on a login form: the browser shows the second answer, and may never have read the first.
+#[tokio::test]
+async fn of_two_logins_at_once_each_gets_a_session() {
+    let mut race = Race::under(SessionPolicy::default(), |session| session.insert("seen", 1), |s| s.login("ada")).await;
+    let (first, second) = (race.send("/login").await, race.finish().await);
+    let (first, second) = (first.token().unwrap(), second.token().unwrap());
+    for (token, keys) in [(first, ["old", "user"]), (second, ["old", "seen"])] {
+        assert_eq!(open(&race.manager, token).await.keys(), keys);
+    }
+    assert_eq!(open(&race.manager, second).await.user().as_deref(), Some("ada"));
+    let ids = [first, second].map(|token| Token::parse(token.as_bytes()).unwrap().id());
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(race.dropped(), []);
+    assert!(!race.is_alive(&race.token).await);
+}
+
+/// What a login takes away is not in its own session either, and there are no more sessions than the user may have.
+#[tokio::test]
+async fn asvs_7_1_2_of_two_logins_at_once_each_counts() {
+    let policy = || SessionPolicy::default().max_sessions(1, WhenFull::RefuseNewest);
+    let login: Change = |session| session.login_keeping("ada", ["none"]);
+    let mut race = Race::under(policy(), |_| Ok(()), login).await;
+    assert!(race.send("/as/bob").await.token().is_some());
+    let second = race.finish().await;
+    assert_eq!(open(&race.manager, second.token().unwrap()).await.keys(), [""; 0]);
+
+    let mut race = Race::under(policy(), |_| Ok(()), login).await;
+    assert!(race.send("/as/ada").await.token().is_some());
+    let second = race.finish().await;
+    assert_eq!((second.status, second.token()), (StatusCode::CONFLICT, None));
+    assert_eq!(race.manager.sessions_of("ada").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
