@@ -52,6 +52,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ReadOnlySession {
     }
 }
 
+/// Loads the session for reading, if there is one already: `None` for a visitor without.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for ReadOnlySession {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionError> {
+        Ok(existing(load(parts, Name::DEFAULT).await?).map(Into::into))
+    }
+}
+
 /// Loads the session, and takes the part of this type from it.
 impl<S: Send + Sync, T: BagContent> FromRequestParts<S> for Bag<T> {
     type Rejection = SessionError;

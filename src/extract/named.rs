@@ -17,7 +17,7 @@ use crate::session::{ReadOnlySession, Session};
 /// | `Named<Admin>` | the [`Session`]; a visitor without one gets an empty one |
 /// | `Option<Named<Admin>>` | the same if there is one already |
 /// | `Named<Admin, LazySession>` | nothing is loaded until it is asked to |
-/// | `Named<Admin, ReadOnlySession>` | for reading |
+/// | `Named<Admin, ReadOnlySession>` | for reading; in an `Option` if there is one already |
 /// | `Named<Admin, User>` | who is logged in there: see [`User`] |
 ///
 /// Where the layer is missing the request is answered 500, and the error names the session.
@@ -106,6 +106,15 @@ impl<S: Send + Sync, N: SessionName> FromRequestParts<S> for Named<N, ReadOnlySe
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
         load(parts, N::NAME).await.map(|session| Self::new(session.into()))
+    }
+}
+
+/// Loads the session for reading, if there is one already.
+impl<S: Send + Sync, N: SessionName> OptionalFromRequestParts<S> for Named<N, ReadOnlySession> {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionError> {
+        Ok(existing(load(parts, N::NAME).await?).map(|session| Self::new(session.into())))
     }
 }
 

@@ -86,7 +86,7 @@ impl State {
             return Err(SessionError::new(
                 ErrorKind::Committed,
                 "a detached session has no answer that could bring the client its new cookie, and nothing was changed; \
-                 regenerate and remember sessions in requests",
+                 log in, regenerate and remember sessions in requests",
             ));
         }
         Ok(())

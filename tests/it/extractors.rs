@@ -26,6 +26,10 @@ async fn optional(session: Option<Session>) -> &'static str {
     if session.is_some() { "there" } else { "none" }
 }
 
+async fn optional_read_only(session: Option<ReadOnlySession>) -> &'static str {
+    if session.is_some() { "there" } else { "none" }
+}
+
 async fn lazily_never(_: LazySession) {}
 
 async fn twice(first: Session, lazy: LazySession, second: Session) -> Result<String, SessionError> {
@@ -43,6 +47,7 @@ fn routes() -> Router {
         .route("/write", get(write))
         .route("/read", get(read_only))
         .route("/optional", get(optional))
+        .route("/optional-read", get(optional_read_only))
         .route("/lazy", get(lazily_never))
         .route("/twice", get(twice))
         .route("/too-large", get(too_large))
@@ -54,6 +59,7 @@ async fn each_extractor_loads_as_much_as_it_says() {
     let app = routes().layer(layer(store.clone(), &TestClock::default()));
     let mut browser = Browser::new(&app);
     assert_eq!(browser.get("/optional").await.body, "none");
+    assert_eq!(browser.get("/optional-read").await.body, "none");
     assert_eq!(browser.get("/read").await.body, "nobody");
     assert_eq!(store.reset(), Calls::default());
     assert_eq!(browser.token, None);
@@ -61,8 +67,9 @@ async fn each_extractor_loads_as_much_as_it_says() {
     browser.get("/write").await;
     assert_eq!(store.reset(), Calls { create: 1, ..Calls::default() });
     assert_eq!(browser.get("/optional").await.body, "there");
+    assert_eq!(browser.get("/optional-read").await.body, "there");
     assert_eq!(browser.get("/read").await.body, "Ada");
-    assert_eq!(store.reset(), Calls { load: 2, ..Calls::default() });
+    assert_eq!(store.reset(), Calls { load: 3, ..Calls::default() });
     browser.get("/lazy").await;
     assert_eq!(store.reset(), Calls::default());
 }

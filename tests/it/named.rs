@@ -70,7 +70,8 @@ async fn ids(session: Session, admin: Named<Admin>) -> String {
     format!("{}", session.id().is_some() && session.id() != admin.id())
 }
 
-async fn optional(admin: Option<Named<Admin>>) -> &'static str {
+async fn optional(admin: Option<Named<Admin>>, to_read: Option<Named<Admin, ReadOnlySession>>) -> &'static str {
+    assert_eq!(admin.is_some(), to_read.is_some());
     if admin.is_some() { "there" } else { "none" }
 }
 
