@@ -224,7 +224,7 @@ impl Engine {
         let recognition = self.terms.recognize(token, record, bearer, now);
         match &recognition {
             Recognition::Refused(Refusal::WrongRecord) => {
-                self.events.emit(SessionEvent::WrongRecord { id: token.id() })
+                self.events.emit(SessionEvent::WrongRecord { id: token.id() });
             }
             Recognition::Unreadable(DecodeError::Newer) => {
                 return Err(newer_format());

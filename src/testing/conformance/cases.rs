@@ -317,7 +317,7 @@ pub(super) async fn of_many_creators_one_wins(store: Store, _: Settings) {
         let mut creators = tokio::task::JoinSet::new();
         for creator in 0..20_u8 {
             let (store, payload) = (store.clone(), Payload::from_bytes(vec![creator]));
-            let record = Record { payload, expires_at, ..record.clone() };
+            let record = Record { expires_at, payload, ..record.clone() };
             creators.spawn(async move { (creator, store.create(&record, now).await.unwrap()) });
         }
         let outcomes = creators.join_all().await;
