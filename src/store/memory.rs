@@ -144,21 +144,20 @@ impl Shared {
         &self.shards[shard_of(id)]
     }
 
-    /// Counts a record as held, once there is room for it.
-    fn reserve(&self, size: usize, now: Timestamp) {
+    /// Counts a record as held.
+    fn reserve(&self, size: usize) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(size, Ordering::Relaxed);
-        self.make_room(now);
     }
 
     /// Evicts until the store holds no more than it may. No shard may be locked by the caller.
     fn make_room(&self, now: Timestamp) {
-        let is_over = || {
-            let over =
-                |held: &AtomicUsize, most: &AtomicUsize| held.load(Ordering::Relaxed) > most.load(Ordering::Relaxed);
-            over(&self.entries, &self.max_entries) || over(&self.bytes, &self.max_bytes)
-        };
-        while is_over() && self.evict_one(now) {}
+        while self.is_over() && self.evict_one(now) {}
+    }
+
+    fn is_over(&self) -> bool {
+        let over = |held: &AtomicUsize, most: &AtomicUsize| held.load(Ordering::Relaxed) > most.load(Ordering::Relaxed);
+        over(&self.entries, &self.max_entries) || over(&self.bytes, &self.max_bytes)
     }
 
     fn release(&self, size: usize) {
@@ -281,11 +280,15 @@ impl SessionStore for MemoryStore {
         let (store, size) = (&*self.0, shard::size_of(record));
         store.check_size(size)?;
         let slot = store.slot(record.id);
-        // Nobody is evicted for a record that is not stored.
-        if slot.lock().has_live(record.id, now) {
-            return Ok(CreateOutcome::Exists);
+        store.reserve(size);
+        if store.is_over() {
+            // Nobody is evicted for a record that is not stored.
+            if slot.lock().has_live(record.id, now) {
+                store.release(size);
+                return Ok(CreateOutcome::Exists);
+            }
+            store.make_room(now);
         }
-        store.reserve(size, now);
         let mut shard = slot.lock();
         store.clear_expired(&mut shard, now);
         if shard.has_live(record.id, now) {
