@@ -120,11 +120,6 @@ impl Change {
         }
     }
 
-    /// Whether it takes away whatever it does not name.
-    pub(crate) fn is_wipe(&self) -> bool {
-        matches!(self, Self::Clear | Self::Keep(_))
-    }
-
     /// Whether it changes what stands at a place.
     pub(crate) fn touches(&self, place: &OwnedPath) -> bool {
         match self {

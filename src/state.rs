@@ -10,6 +10,7 @@ mod lifecycle;
 mod reads;
 mod recognition;
 mod user;
+mod wipes;
 mod work;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use lifecycle::{Lifecycle, Renewal, Rotation};
 use reads::Reads;
 pub(crate) use recognition::{Absence, Bearer, ClientHolds, Identity, Present, Recognition, Refusal, Terms};
 pub(crate) use user::{check_user, not_logged_in};
+use wipes::Wipes;
 pub(crate) use work::{Rebased, Step, Stored, Work};
 use work::{Tell, Upkeep};
 
@@ -78,8 +80,7 @@ pub(crate) struct State {
     /// The data with the journal applied; `None` while nothing was changed.
     changed: Option<Arc<Data>>,
     journal: Journal,
-    /// The changes of this request that have taken data away as a whole: by them copies of a part know that they are out of date.
-    wipes: Vec<Change>,
+    wipes: Wipes,
     reads: Reads,
     lifecycle: Lifecycle,
     /// A commit of this request that has failed, and may have stored its changes all the same.
@@ -150,7 +151,7 @@ impl State {
             closed: None,
             changed: None,
             journal: Journal::default(),
-            wipes: Vec::new(),
+            wipes: Wipes::default(),
             reads: Reads::default(),
             lifecycle: Lifecycle::default(),
             unfinished: None,
@@ -280,9 +281,7 @@ impl State {
             let changed = change.applied_to(self.data().unwrap_or(&Data::default()), limits)?;
             self.changed = Some(Arc::new(changed));
         }
-        if change.is_wipe() {
-            self.wipes.push(change.clone());
-        }
+        self.wipes.note(&change);
         self.journal.push(change);
         self.revision += 1;
         Ok(())
@@ -290,12 +289,12 @@ impl State {
 
     /// How often this request has taken data away as a whole.
     pub(crate) fn wipes(&self) -> usize {
-        self.wipes.len()
+        self.wipes.count()
     }
 
-    /// Whether what stands at a place was taken away by a wipe since there were so many.
+    /// Whether what stands at a place was taken away since there were so many.
     pub(crate) fn is_wiped_since(&self, wipes: usize, place: &OwnedPath) -> bool {
-        self.wipes.iter().skip(wipes).any(|wipe| wipe.touches(place))
+        self.wipes.have_hit(place, wipes)
     }
 
     /// Takes away what stands at a path. Whether anything did.
@@ -339,6 +338,7 @@ impl State {
     /// stays as well.
     pub(crate) fn drop_data_changes(&mut self) {
         self.changed = None;
+        self.wipes.note(&Change::Clear);
         self.discarded.get_or_insert_default().append(std::mem::take(&mut self.journal));
         if self.changes_user() {
             self.changed = Some(Arc::default());

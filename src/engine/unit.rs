@@ -271,10 +271,6 @@ impl Unit {
             engine.leave_seat(&seat).await;
         }
         match result {
-            Ok(()) if work.is_login_too_late() => {
-                work.begin_anew();
-                Box::pin(self.carry_out(work, mode, now)).await
-            }
             Ok(()) => {
                 // It has happened: whatever becomes of those who hear of it.
                 work.events(&engine.terms).for_each(|event| engine.events.emit(event));
@@ -311,13 +307,17 @@ impl Unit {
         if let Some(id) = work.ended_for_others() {
             self.engine.endings.announce(id);
         }
-        let written_since = self.state().finish(work);
+        let (authenticates, written_since) = {
+            let mut state = self.state();
+            // An earlier commit comes first, and takes what is pending along if it is dropped.
+            (work.authenticates() || state.authenticates(), state.finish(work))
+        };
         if let Some(reason) = dropped {
             if !work.is_upkeep() {
                 self.engine.events.emit(SessionEvent::Dropped { id: work.id(), reason });
             }
-            // In the middle of a request somebody waits who can still act on it.
-            if mode == Mode::Save {
+            // In the middle of a request somebody waits who can still act on it. And no answer says welcome to who is not logged in.
+            if mode == Mode::Save || (mode == Mode::Final && authenticates) {
                 return Err(ended());
             }
         }

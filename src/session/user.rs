@@ -35,6 +35,9 @@ impl Session {
     /// and both are stored even if the answer is a server error. What the visitor did before stays: a cart is there after
     /// the login. But if somebody else was logged in, all data goes first.
     ///
+    /// If the session ends before the login is stored, or another request logs in with it first, the commit fails with
+    /// [`ErrorKind::Ended`], and the answer is 409: the visitor is to try again.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidUser`], [`ErrorKind::Committed`], [`ErrorKind::Destroyed`].

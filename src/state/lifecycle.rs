@@ -61,6 +61,11 @@ impl Lifecycle {
             && self.label.is_none()
     }
 
+    /// Whether somebody has shown who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.login.is_some() || self.reauthenticated
+    }
+
     pub(super) fn and_then(self, later: Self) -> Self {
         Self {
             // A login makes those from before void.

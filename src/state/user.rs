@@ -38,10 +38,15 @@ impl State {
         self.rotate(Rotation::AtOnce)
     }
 
+    /// Whether somebody has shown in this request who they are, and it is not stored yet.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.lifecycle.authenticates()
+    }
+
     /// How long ago the user has shown who they are. `None` if nobody is logged in.
     pub(crate) fn auth_age(&self, now: Timestamp) -> Option<Duration> {
         self.user()?;
-        if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
+        if self.authenticates() {
             return Some(Duration::ZERO);
         }
         Some(now.saturating_since(self.present()?.contents.extras.logged_in_at?))

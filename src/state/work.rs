@@ -191,6 +191,11 @@ impl Work {
         self.lifecycle.login.is_some()
     }
 
+    /// Whether somebody has shown who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.lifecycle.authenticates()
+    }
+
     /// Whether it is about data alone, so that a policy may let it be lost.
     pub(crate) fn is_data_only(&self) -> bool {
         self.lifecycle.is_empty()
@@ -299,20 +304,6 @@ impl Work {
         Ok(Rebased::Again(step))
     }
 
-    /// Whether another login with the same session was faster. Who has shown their password is to be logged in all the same, as
-    /// somebody who comes a moment later is.
-    pub(crate) fn is_login_too_late(&self) -> bool {
-        self.is_login() && !self.unsure && matches!(self.outcome(), Stored::Dropped(DropReason::SecretReplaced))
-    }
-
-    /// Goes on with a session of its own, in which there is what this request has seen and written.
-    pub(crate) fn begin_anew(&mut self) {
-        let base = std::mem::replace(&mut self.base, Err(Absence::Latecomer)).ok();
-        self.data = self.data.take().or_else(|| base.map(|base| base.contents.data.clone()));
-        self.upkeep = Upkeep::default();
-        (self.write, self.token, self.nonce, self.outcome) = (None, None, None, None);
-    }
-
     fn drop_rebased(&mut self, reason: DropReason) -> Rebased {
         self.be_dropped(reason);
         Rebased::Done
@@ -406,7 +397,7 @@ impl Work {
         } else if self.lifecycle.reauthenticated && contents.extras.idle.is_none() {
             contents.deadline = now.saturating_add(terms.policy.absolute_lifetime());
         }
-        if self.lifecycle.login.is_some() || self.lifecycle.reauthenticated {
+        if self.lifecycle.authenticates() {
             contents.extras.logged_in_at = Some(now);
             if let Some(bond) = &self.bond {
                 contents.extras.bond = bond.digest(base.id(), terms);

@@ -55,7 +55,7 @@ const TRIES: usize = 32;
 ///
 /// The new store is none of these itself: what that has buried could not be told from what is occupied. The old one may be.
 ///
-/// A session that is in the new store costs what it costs there, except to log out or to be made to end (four or five calls), to create and to
+/// A session that is in the new store costs what it costs there, except to end it (four or five calls), to create and to
 /// lose a race (one more each). An unknown id is looked for three times.
 ///
 /// # What is not guaranteed during a migration

@@ -8,11 +8,12 @@ use axum::routing::get;
 use cloakroom::testing::{CountingStore, TestClock};
 use cloakroom::{
     Bag, BagContent, Conflicts, ErrorKind, Limits, MemoryStore, Session, SessionError, SessionEvent, SessionLayer,
-    SessionManager, SessionPolicy, TokenChange,
+    SessionManager, SessionPolicy, TokenChange, WhenFull,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::support::routes::Change;
 use crate::support::{Browser, EventLog, manager};
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -208,6 +209,64 @@ async fn a_bag_that_cannot_be_written_fails_the_request_and_keeps_nothing_of_it(
     // A logout is not held up by it.
     let answer = browser.get("/grows-and-leaves").await;
     assert_eq!((answer.status, answer.removes_cookie()), (StatusCode::OK, true));
+}
+
+/// A changed field was written as a whole after the login, with what the user before had put there.
+#[tokio::test]
+async fn what_a_login_takes_away_does_not_come_back_with_a_bag() {
+    let manager = fresh();
+    let adas = |session: &Session| {
+        session.login("ada").unwrap();
+        session.insert("shop.cart", serde_json::json!({"items": {"medicine": 1}, "coupon": "ADA"})).unwrap();
+    };
+    let wipes: [(Change, bool); 5] = [
+        (|session| session.login("bob"), false),
+        (|session| session.login_keeping("bob", ["shop"]), false),
+        (|session| session.login_keeping("ada", ["locale"]), false),
+        (|session| session.clear(), false),
+        (|session| session.login_keeping("ada", ["shop"]), true),
+    ];
+    for (number, (wipe, stays)) in wipes.into_iter().enumerate() {
+        for (changed_before, changed_after) in [(false, true), (true, false), (true, true)] {
+            let token = stored(&manager, adas).await;
+            let session = manager.open(&token).await.unwrap();
+            {
+                let mut cart = Bag::<Cart>::of(&session).unwrap();
+                if changed_before {
+                    cart.items.insert("before".into(), 1);
+                }
+                wipe(&session).unwrap();
+                if changed_after {
+                    cart.items.insert("after".into(), 1);
+                }
+            }
+            let _ = manager.commit(&session).await.unwrap();
+            let cart = Bag::<Cart>::of(&session).unwrap();
+            let expected: Vec<_> = [("after", changed_after), ("before", changed_before && stays), ("medicine", stays)]
+                .into_iter()
+                .filter_map(|(item, is_there)| is_there.then_some(item))
+                .collect();
+            assert_eq!(cart.items.keys().collect::<Vec<_>>(), expected, "{number} {changed_before} {changed_after}");
+            assert_eq!(cart.coupon.is_some(), stays);
+        }
+    }
+}
+
+/// What was meant for a user who was not let in stays out of the session of the one who is there.
+#[tokio::test]
+async fn a_bag_goes_with_a_login_that_was_refused() {
+    let manager = fresh().policy(SessionPolicy::default().max_sessions(1, WhenFull::RefuseNewest)).unwrap();
+    let _bobs = stored(&manager, |session| session.login("bob").unwrap()).await;
+    let adas = stored(&manager, |session| session.login("ada").unwrap()).await;
+    let session = manager.open(&adas).await.unwrap();
+    let mut cart = Bag::<Cart>::of(&session).unwrap();
+    session.login("bob").unwrap();
+    cart.coupon = Some("BOB".into());
+    assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::TooManySessions);
+    drop(cart);
+    let _ = manager.commit(&session).await.unwrap();
+    let session = manager.open(&adas).await.unwrap();
+    assert_eq!((session.user().as_deref(), session.keys()), (Some("ada"), Vec::<String>::new()));
 }
 
 #[tokio::test(start_paused = true)]

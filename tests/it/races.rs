@@ -11,7 +11,7 @@ use axum::routing::get;
 use cloakroom::testing::{Calls, CountingStore, Fault, FaultStore, Operation, TestClock};
 use cloakroom::{
     Conflicts, DropReason, MemoryStore, Session, SessionError, SessionEvent, SessionLayer, SessionManager,
-    SessionPolicy, SessionStatus, SessionStore, Token, WhenFull,
+    SessionPolicy, SessionStatus, SessionStore,
 };
 use http::StatusCode;
 use tokio::sync::Barrier;
@@ -462,37 +462,80 @@ async fn of_two_concurrent_regenerations_one_token_is_issued_and_good() {
     assert!(!race.is_alive(&race.token).await);
 }
 
-/// A double click on a login form: the browser shows the second answer, and may never have read the first.
+/// The first login stands. The answer to the other must not say welcome: it logs nobody in.
 #[tokio::test]
-async fn of_two_logins_at_once_each_gets_a_session() {
-    let mut race = Race::under(SessionPolicy::default(), |session| session.insert("seen", 1), |s| s.login("ada")).await;
-    let (first, second) = (race.send("/login").await, race.finish().await);
-    let (first, second) = (first.token().unwrap(), second.token().unwrap());
-    for (token, keys) in [(first, ["old", "user"]), (second, ["old", "seen"])] {
-        assert_eq!(open(&race.manager, token).await.keys(), keys);
+async fn of_two_logins_at_once_the_second_is_told_that_it_failed() {
+    let logins: [Change; 3] = [
+        |session| session.login("ada"),
+        |session| session.login_keeping("ada", ["old"]),
+        |session| {
+            session.login("ada")?;
+            session.insert("late", 1)
+        },
+    ];
+    for login in logins {
+        let mut race = Race::start(login).await;
+        let first = race.send("/as/bob").await;
+        let second = race.finish().await;
+        assert_eq!((second.status, second.set_cookies()), (StatusCode::CONFLICT, vec![]));
+        assert_eq!(race.dropped(), [DropReason::SecretReplaced]);
+        let session = open(&race.manager, first.token().unwrap()).await;
+        assert_eq!((session.user().as_deref(), session.keys()), (Some("bob"), vec!["old".to_owned()]));
+        assert!(race.manager.sessions_of("ada").await.unwrap().is_empty());
     }
-    assert_eq!(open(&race.manager, second).await.user().as_deref(), Some("ada"));
-    let ids = [first, second].map(|token| Token::parse(token.as_bytes()).unwrap().id());
-    assert_ne!(ids[0], ids[1]);
-    assert_eq!(race.dropped(), []);
-    assert!(!race.is_alive(&race.token).await);
 }
 
-/// What a login takes away is not in its own session either, and there are no more sessions than the user may have.
 #[tokio::test]
-async fn asvs_7_1_2_of_two_logins_at_once_each_counts() {
-    let policy = || SessionPolicy::default().max_sessions(1, WhenFull::RefuseNewest);
-    let login: Change = |session| session.login_keeping("ada", ["none"]);
-    let mut race = Race::under(policy(), |_| Ok(()), login).await;
-    assert!(race.send("/as/bob").await.token().is_some());
-    let second = race.finish().await;
-    assert_eq!(open(&race.manager, second.token().unwrap()).await.keys(), [""; 0]);
+async fn a_login_fails_if_the_session_is_ended_meanwhile() {
+    let mut race = Race::start(|session| session.login("ada")).await;
+    race.send("/logout").await;
+    let answer = race.finish().await;
+    assert_eq!((answer.status, answer.set_cookies()), (StatusCode::CONFLICT, vec![]));
+    assert_eq!(race.dropped(), [DropReason::Ended]);
+}
 
-    let mut race = Race::under(policy(), |_| Ok(()), login).await;
-    assert!(race.send("/as/ada").await.token().is_some());
-    let second = race.finish().await;
-    assert_eq!((second.status, second.token()), (StatusCode::CONFLICT, None));
-    assert_eq!(race.manager.sessions_of("ada").await.unwrap().len(), 1);
+#[tokio::test]
+async fn of_two_who_show_again_who_they_are_the_second_is_told_that_it_failed() {
+    let app = routes().route("/again", get(|session: Session| async move { session.reauthenticated() }));
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let slowly = move |session: Session| async move {
+        wait.pass().await;
+        session.reauthenticated()
+    };
+    let app = app.route("/as/{user}", get(log_in)).route("/slowly", get(slowly));
+    let app = app.layer(layer(MemoryStore::new(), &TestClock::default()));
+    let token = send(&app, "/as/ada", &[]).await.token().unwrap().to_owned();
+    let late = spawn(&app, "/slowly", &token);
+    gate.arrived(1).await;
+    assert!(send_token(&app, "/again", &token).await.token().is_some());
+    gate.open(1);
+    let late = late.await.unwrap();
+    assert_eq!((late.status, late.set_cookies()), (StatusCode::CONFLICT, vec![]));
+}
+
+/// A save that may have been stored comes first, and is dropped; the login behind it goes with it.
+#[tokio::test]
+async fn a_login_behind_an_unsure_save_is_told_that_it_failed() {
+    let (faults, clock) = (FaultStore::new(MemoryStore::new()), TestClock::default());
+    let gate = Gate::default();
+    let (wait, down) = (gate.clone(), faults.clone());
+    let slowly = move |session: Session| async move {
+        session.insert("early", 1)?;
+        down.once(Operation::Save, Fault::Down);
+        down.once(Operation::Load, Fault::Down);
+        assert!(session.save().await.is_err());
+        wait.pass().await;
+        session.login("ada")
+    };
+    let app = routes().route("/as/{user}", get(log_in)).route("/slowly", get(slowly)).layer(layer(faults, &clock));
+    let token = new_session(&app).await;
+    let late = spawn(&app, "/slowly", &token);
+    gate.arrived(1).await;
+    assert!(send_token(&app, "/as/bob", &token).await.token().is_some());
+    gate.open(1);
+    let late = late.await.unwrap();
+    assert_eq!((late.status, late.set_cookies()), (StatusCode::CONFLICT, vec![]));
 }
 
 #[tokio::test]
