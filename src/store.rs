@@ -116,8 +116,8 @@ pub struct ExpiredRecord {
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new record. Insert only: an existing live record with this id is never overwritten. One that has expired and
-    /// is still stored gives up its place, and nobody is told that it has expired. Whoever uses an id again sees to it that no write
-    /// of the former record is still on its way.
+    /// is still stored gives up its place, and nobody is told that it has expired. Whoever uses an id again sees to it that no
+    /// write of the former record is still on its way.
     async fn create(&self, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError>;
 
     /// The live record with this id.

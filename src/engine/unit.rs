@@ -316,7 +316,8 @@ impl Unit {
             if !work.is_upkeep() {
                 self.engine.events.emit(SessionEvent::Dropped { id: work.id(), reason });
             }
-            // In the middle of a request somebody waits who can still act on it. And no answer says welcome to who is not logged in.
+            // In the middle of a request somebody waits who can still act on it; and no answer is to say welcome to somebody who
+            // is not logged in.
             if mode == Mode::Save || (mode == Mode::Final && authenticates) {
                 return Err(ended());
             }

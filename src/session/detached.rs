@@ -55,7 +55,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// request.
 ///
 /// [`login`](Session::login), [`reauthenticated`](Session::reauthenticated), [`regenerate`](Session::regenerate) and
-/// [`remember`](Session::remember) are refused with [`ErrorKind::Committed`](crate::ErrorKind::Committed): there is no answer that could bring the client its new cookie.
+/// [`remember`](Session::remember) are refused with [`ErrorKind::Committed`](crate::ErrorKind::Committed): there is no answer that
+/// could bring the client its new cookie.
 /// [`destroy`](Session::destroy) works, followed by `save`; the client's cookie then opens nothing. Where clients hold the data
 /// (`CookieStore`), a save of other data is refused for the same reason, with
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).

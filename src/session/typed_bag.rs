@@ -32,8 +32,8 @@ pub trait BagContent: Serialize + DeserializeOwned + Default + 'static {
 /// changes nothing. A visitor without one gets `T::default()`, and nothing is stored until that is changed.
 ///
 /// Where a login or a [`clear`](Session::clear) takes the data away, what was changed in the bag before goes with the rest, and
-/// who changes it afterwards begins with `T::default()`; unless [`login_keeping`](Session::login_keeping) keeps it. A `&mut T` from before
-/// writes to what is gone.
+/// who changes it afterwards begins with `T::default()`; unless [`login_keeping`](Session::login_keeping) keeps it. A `&mut T`
+/// from before writes to what is gone.
 ///
 /// # Requests at the same time
 ///

@@ -161,11 +161,8 @@ impl Terms {
         while !contents.digest.matches(&digest) {
             let known = |old: &&Superseded| now < old.until && old.digest.matches(&digest);
             let Some(old) = contents.extras.superseded.iter().find(known) else {
-                return if in_grace.is_some() {
-                    Recognition::Refused(Refusal::Latecomer)
-                } else {
-                    Recognition::Refused(Refusal::Stranger)
-                };
+                let refusal = if in_grace.is_some() { Refusal::Latecomer } else { Refusal::Stranger };
+                return Recognition::Refused(refusal);
             };
             let Some(grace) = old.grace else { return Recognition::Refused(Refusal::Latecomer) };
             if now >= grace.until {

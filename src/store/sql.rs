@@ -218,7 +218,8 @@ impl<DB: Dialect> Sql<DB> {
         self.outcome(rows, id, now).await
     }
 
-    /// Why a write met no row. Beside a `create` in an occupied place, the only case in which an operation takes a second statement.
+    /// Why a write met no row. Beside a `create` in an occupied place, the only case in which an operation takes a second
+    /// statement.
     async fn outcome(&self, rows: u64, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
         if rows > 0 {
             return Ok(SaveOutcome::Saved);

@@ -25,8 +25,8 @@ const CONNECTIONS: usize = 8;
 
 /// Keeps sessions in a PostgreSQL table.
 ///
-/// One statement and one round trip for each operation that meets what it expects. The store holds its own connections ([`connect`](Self::connect)),
-/// and opens new ones by itself when the server was restarted; or it takes those of your pool
+/// One statement and one round trip for each operation that meets what it expects. The store holds its own connections
+/// ([`connect`](Self::connect)), and opens new ones by itself when the server was restarted; or it takes those of your pool
 /// ([`with_pool`](Self::with_pool)), whose tests cost two more round trips for each operation.
 ///
 /// Clones share their connections.
