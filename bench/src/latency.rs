@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::figure::Figure;
+use crate::process::{joined, numbers};
 
 /// Something that can be done many times, one after another.
 pub(crate) struct Contestant<'a> {
@@ -57,12 +58,13 @@ impl Rounds {
     pub(crate) fn read(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
         for line in text.lines() {
             let [name, took, worked] = *line.split('\t').collect::<Vec<_>>() else { return Err(line.into()) };
-            if self.0.iter().all(|(other, ..)| other != name) {
+            let known = self.0.iter().position(|(other, ..)| other == name);
+            let place = known.unwrap_or_else(|| {
                 self.0.push((name.to_owned(), Vec::new(), Vec::new()));
-            }
-            let own = self.0.iter_mut().find(|(other, ..)| other == name).ok_or("it was put there")?;
-            own.1.extend(numbers(took)?);
-            own.2.extend(numbers(worked)?);
+                self.0.len() - 1
+            });
+            self.0[place].1.extend(numbers(took)?);
+            self.0[place].2.extend(numbers(worked)?);
         }
         let rounds = |(_, took, _): &(_, Vec<f64>, _)| took.len();
         if self.0.iter().any(|contestant| rounds(contestant) != rounds(&self.0[0])) {
@@ -102,14 +104,9 @@ impl Rounds {
 /// A line for each contestant: its name, its times, and its times on a core, with tabs between them.
 impl fmt::Display for Rounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let joined = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
         for (name, took, worked) in &self.0 {
-            writeln!(f, "{name}\t{}\t{}", joined(took), joined(worked))?;
+            writeln!(f, "{name}\t{}\t{}", joined(took.iter().copied()), joined(worked.iter().copied()))?;
         }
         Ok(())
     }
-}
-
-fn numbers(text: &str) -> Result<Vec<f64>, std::num::ParseFloatError> {
-    text.split(' ').map(str::parse).collect()
 }

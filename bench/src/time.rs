@@ -108,12 +108,11 @@ impl Runner {
 
     /// Allocations and bytes of a request, and how long one took in each round.
     fn line(&self) -> String {
-        let numbers = [self.allocations, self.bytes].into_iter().chain(self.took.iter().copied());
-        numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+        process::joined([self.allocations, self.bytes].into_iter().chain(self.took.iter().copied()))
     }
 
     fn read(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
-        let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let numbers = process::numbers(line)?;
         let [allocations, bytes, took @ ..] = numbers.as_slice() else { return Err("a line without numbers".into()) };
         (self.allocations, self.bytes) = (*allocations, *bytes);
         self.took.extend(took);

@@ -139,11 +139,9 @@ impl SessionError {
         response.extensions_mut().get_or_insert(self.kind());
         let is_later_time_better = self.is_temporary() && response.status() == StatusCode::SERVICE_UNAVAILABLE;
         let headers = response.headers_mut();
-        if !headers.contains_key(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if is_later_time_better && !headers.contains_key(RETRY_AFTER) {
-            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if is_later_time_better {
+            headers.entry(RETRY_AFTER).or_insert(RETRY_AFTER_SECONDS);
         }
     }
 }

@@ -172,7 +172,7 @@ impl<DB: Dialect> Sql<DB> {
                 }
             }
             // What had expired may have been swept between the two.
-            if self.outcome(0, record.id, now).await? == SaveOutcome::Conflict {
+            if self.missed(record.id, now).await? == SaveOutcome::Conflict {
                 return Ok(CreateOutcome::Exists);
             }
         }
@@ -218,12 +218,13 @@ impl<DB: Dialect> Sql<DB> {
         self.outcome(rows, id, now).await
     }
 
+    async fn outcome(&self, rows: u64, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
+        if rows > 0 { Ok(SaveOutcome::Saved) } else { self.missed(id, now).await }
+    }
+
     /// Why a write met no row. Beside a `create` in an occupied place, the only case in which an operation takes a second
     /// statement.
-    async fn outcome(&self, rows: u64, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
-        if rows > 0 {
-            return Ok(SaveOutcome::Saved);
-        }
+    async fn missed(&self, id: SessionId, now: Timestamp) -> Result<SaveOutcome, StoreError> {
         // A live record that cannot be read has another version for certain: this one did not meet it.
         match self.load(id, now).await {
             Ok(None) => Ok(SaveOutcome::Gone),

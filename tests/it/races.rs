@@ -45,6 +45,16 @@ impl Race {
         early: Change,
         late: fn(&Session) -> Result<T, SessionError>,
     ) -> Self {
+        Self::of("/set/old", policy, early, late).await
+    }
+
+    /// The same, with the session that this path makes.
+    async fn of<T: Send + 'static>(
+        path: &str,
+        policy: SessionPolicy,
+        early: Change,
+        late: fn(&Session) -> Result<T, SessionError>,
+    ) -> Self {
         let (store, clock) = (CountingStore::new(MemoryStore::new()), TestClock::default());
         let (events, gate) = (EventLog::default(), Gate::default());
         let layer = layer(store.clone(), &clock).policy(policy).unwrap().on_event(events.hook());
@@ -55,8 +65,9 @@ impl Race {
             wait.pass().await;
             late(&session).map(drop)
         };
-        let app = routes().route("/late", get(handler)).route("/as/{user}", get(log_in)).layer(layer);
-        let token = new_session(&app).await;
+        let app = routes().route("/late", get(handler)).route("/as/{user}", get(log_in)).route("/again", get(again));
+        let app = app.layer(layer);
+        let token = send(&app, path, &[]).await.token().unwrap().to_owned();
         let late = spawn(&app, "/late", &token);
         gate.arrived(1).await;
         store.reset();
@@ -84,6 +95,10 @@ impl Race {
         };
         self.events.take().into_iter().filter_map(reason).collect()
     }
+}
+
+async fn again(session: Session) -> Result<(), SessionError> {
+    session.reauthenticated()
 }
 
 async fn log_in(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {
@@ -496,21 +511,9 @@ async fn a_login_fails_if_the_session_is_ended_meanwhile() {
 
 #[tokio::test]
 async fn of_two_who_show_again_who_they_are_the_second_is_told_that_it_failed() {
-    let app = routes().route("/again", get(|session: Session| async move { session.reauthenticated() }));
-    let gate = Gate::default();
-    let wait = gate.clone();
-    let slowly = move |session: Session| async move {
-        wait.pass().await;
-        session.reauthenticated()
-    };
-    let app = app.route("/as/{user}", get(log_in)).route("/slowly", get(slowly));
-    let app = app.layer(layer(MemoryStore::new(), &TestClock::default()));
-    let token = send(&app, "/as/ada", &[]).await.token().unwrap().to_owned();
-    let late = spawn(&app, "/slowly", &token);
-    gate.arrived(1).await;
-    assert!(send_token(&app, "/again", &token).await.token().is_some());
-    gate.open(1);
-    let late = late.await.unwrap();
+    let mut race = Race::of("/as/ada", SessionPolicy::default(), |_| Ok(()), Session::reauthenticated).await;
+    assert!(race.send("/again").await.token().is_some());
+    let late = race.finish().await;
     assert_eq!((late.status, late.set_cookies()), (StatusCode::CONFLICT, vec![]));
 }
 
